@@ -1,0 +1,60 @@
+import { z } from 'zod';
+
+/** Bounds of a message, in one place. */
+export const MESSAGE_LIMITS = {
+  /** UTF-16 units, as JavaScript counts. */
+  textMaxUnits: 40_000,
+  /** Bytes of JSON of an encrypted or custom content. */
+  customMaxBytes: 16 * 1024,
+  mentionsMax: 100,
+  emojiMaxUnits: 64,
+} as const;
+
+const text = z
+  .string()
+  .min(1)
+  .max(MESSAGE_LIMITS.textMaxUnits)
+  .refine((value) => value.isWellFormed(), 'contains a lone surrogate');
+
+export const TextContent = z.strictObject({ type: z.literal('text'), text }).meta({ id: 'TextContent' });
+export const MediaContent = z
+  .strictObject({ type: z.literal('media'), mediaId: z.string().min(1).max(64), text: text.optional() })
+  .meta({ id: 'MediaContent' });
+
+const smallJson = (value: Record<string, unknown>): boolean =>
+  Buffer.byteLength(JSON.stringify(value)) <= MESSAGE_LIMITS.customMaxBytes;
+const tooBig = `larger than ${MESSAGE_LIMITS.customMaxBytes} bytes of JSON`;
+
+/** End-to-end encrypted: opaque to Parley, never searched, previewed or put into a notification. */
+export const EncryptedContent = z
+  .looseObject({ type: z.literal('encrypted') })
+  .refine(smallJson, tooBig)
+  .meta({ id: 'EncryptedContent' });
+
+/** A type that the deployment has registered (`PARLEY_CONTENT_TYPES`); routing refuses others with `unsupported`. */
+export const CustomContent = z
+  .looseObject({
+    type: z
+      .string()
+      .regex(/^[a-z][a-z0-9_.-]{0,63}$/, 'not a content type')
+      .refine((type) => !['text', 'media', 'encrypted'].includes(type), 'not a custom type'),
+  })
+  .refine(smallJson, tooBig)
+  .meta({ id: 'CustomContent' });
+
+/** What a message says. */
+export const Content = z
+  .union([TextContent, MediaContent, EncryptedContent, CustomContent])
+  .meta({ id: 'Content' });
+export type Content = z.infer<typeof Content>;
+
+/** A user id, or everyone: `channel` (all members), `here` (all members who are online). */
+export const Mention = z.string().min(1).max(64);
+export const Mentions = z.array(Mention).max(MESSAGE_LIMITS.mentionsMax);
+export const MENTION_ALL: ReadonlySet<string> = new Set(['channel', 'here', '@channel', '@here']);
+
+export const Emoji = z
+  .string()
+  .min(1)
+  .max(MESSAGE_LIMITS.emojiMaxUnits)
+  .regex(/^[^\s\p{Cc}\p{Cs}/]+$/u, 'not an emoji or a short name');
