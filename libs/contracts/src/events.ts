@@ -205,6 +205,23 @@ export function eventOf(entry: LogEntry): ServerEvent {
   }
 }
 
+/**
+ * Where a stream is: `${server}~${session}~${event number}`. The server keeps the latest events of each session for a
+ * while; a cursor that it does not know, or that is older than what it keeps, is answered with `resync`.
+ */
+export interface StreamCursor {
+  readonly serverId: string;
+  readonly sessionId: SessionId;
+  readonly after: number;
+}
+
+export function parseStreamCursor(text: string): StreamCursor | null {
+  const match = /^([A-Za-z0-9_-]{1,64})~([A-Za-z0-9_-]{1,64})~(\d{1,12})$/.exec(text);
+  const [, serverId, sessionId, after] = match ?? [];
+  if (serverId === undefined || sessionId === undefined || after === undefined) return null;
+  return { serverId, sessionId: sessionId as SessionId, after: Number(after) };
+}
+
 export const LIMITS = {
   /** A socket frame larger than this is refused. */
   frameMaxBytes: 256 * 1024,

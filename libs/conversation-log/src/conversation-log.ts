@@ -32,7 +32,10 @@ export const EMPTY_HEAD: LogHead = Object.freeze({
 
 export type AppendOutcome =
   | { readonly kind: 'appended'; readonly head: LogHead }
-  /** The log's head is not the expected one: nothing was written. `missed` are the entries after the expected head. */
+  /**
+   * The log's head is not the expected one: nothing was written. `missed` are the entries after the expected head, the
+   * first READ_MAX_ENTRIES of them.
+   */
   | { readonly kind: 'conflict'; readonly head: LogHead; readonly missed: readonly StoredEntry[] };
 
 export interface ClientKey {
@@ -82,11 +85,7 @@ export interface ConversationLog {
    * Appends `entries` (1 … APPEND_MAX_ENTRIES, `seq` = expectedHead + 1, + 2, …) if the head's seq is `expectedHead`.
    * Throws RangeError when the entries are not consecutive from there: a bug of the caller.
    */
-  append(
-    conversationId: ConversationId,
-    expectedHead: Seq,
-    entries: readonly StoredEntry[],
-  ): Promise<AppendOutcome>;
+  append(conversationId: ConversationId, expectedHead: Seq, entries: readonly StoredEntry[]): Promise<AppendOutcome>;
 
   /** Entries with `after < seq ≤ upTo` (default: to the head), ascending, at most `limit` (≤ READ_MAX_ENTRIES). */
   read(
@@ -104,7 +103,10 @@ export interface ConversationLog {
    * Entries that change messages with `from ≤ targetSeq ≤ to` (edits, deletes, reactions, pins), ascending by `seq`,
    * all of them.
    */
-  readChanges(conversationId: ConversationId, targets: { readonly from: Seq; readonly to: Seq }): Promise<readonly StoredEntry[]>;
+  readChanges(
+    conversationId: ConversationId,
+    targets: { readonly from: Seq; readonly to: Seq },
+  ): Promise<readonly StoredEntry[]>;
 
   /** Replies to a message with `seq > after`, ascending, at most `limit`. */
   readReplies(
@@ -114,10 +116,7 @@ export interface ConversationLog {
   ): Promise<readonly StoredEntry[]>;
 
   /** For each parent with replies (deleted ones not counted): count, time of the last, authors by first reply, at most 50. */
-  replySummaries(
-    conversationId: ConversationId,
-    parentSeqs: readonly Seq[],
-  ): Promise<ReadonlyMap<Seq, ReplySummary>>;
+  replySummaries(conversationId: ConversationId, parentSeqs: readonly Seq[]): Promise<ReadonlyMap<Seq, ReplySummary>>;
 
   /** All pin entries, ascending. At most READ_MAX_ENTRIES, the latest. */
   readPins(conversationId: ConversationId): Promise<readonly StoredEntry[]>;

@@ -116,16 +116,31 @@ export interface Directory {
   /** `conflict` if the username (compared without case) or external account is taken. The first person of a workspace becomes its admin. */
   createUser(user: NewUser, at: string): Promise<{ readonly kind: 'created' | 'conflict'; readonly user: UserRecord }>;
   users(workspaceId: WorkspaceId, ids: readonly UserId[]): Promise<ReadonlyMap<UserId, UserRecord>>;
-  userByUsername(workspaceId: WorkspaceId, username: string): Promise<{ user: UserRecord; passwordHash: string | null } | null>;
+  userByUsername(
+    workspaceId: WorkspaceId,
+    username: string,
+  ): Promise<{ user: UserRecord; passwordHash: string | null } | null>;
   userByExternal(issuer: string, subject: string): Promise<UserRecord | null>;
   /** By the beginning of username or display name, without case; without a query all, by username. Banned ones left out. */
-  findUsers(workspaceId: WorkspaceId, query: string | null, page: { readonly limit: number; readonly cursor: string | null }): Promise<Page<UserRecord>>;
-  updateUser(userId: UserId, change: { readonly displayName?: string; readonly avatarUrl?: string | null }): Promise<UserRecord | null>;
+  findUsers(
+    workspaceId: WorkspaceId,
+    query: string | null,
+    page: { readonly limit: number; readonly cursor: string | null },
+  ): Promise<Page<UserRecord>>;
+  updateUser(
+    userId: UserId,
+    change: { readonly displayName?: string; readonly avatarUrl?: string | null },
+  ): Promise<UserRecord | null>;
   /** Banning ends all token families of the user in the same step. */
   setBanned(userId: UserId, bannedAt: string | null): Promise<UserRecord | null>;
 
   // --- sign-ins
-  createFamily(family: { readonly id: string; readonly userId: UserId; readonly workspaceId: WorkspaceId }, tokenHash: string, at: string, expiresAt: string): Promise<void>;
+  createFamily(
+    family: { readonly id: string; readonly userId: UserId; readonly workspaceId: WorkspaceId },
+    tokenHash: string,
+    at: string,
+    expiresAt: string,
+  ): Promise<void>;
   /** Exchanges the hash of a refresh token for the next; of two concurrent exchanges of one token the second is a reuse. */
   rotateToken(oldHash: string, newHash: string, at: string, expiresAt: string): Promise<RotateOutcome>;
   endFamily(familyId: string, at: string): Promise<TokenFamily | null>;
@@ -133,7 +148,15 @@ export interface Directory {
   liveFamilies(familyIds: readonly string[]): Promise<ReadonlySet<string>>;
 
   // --- API keys
-  createApiKey(key: { readonly id: string; readonly workspaceId: WorkspaceId; readonly name: string; readonly scopes: readonly Scope[]; readonly userId: UserId; readonly secretHash: string; readonly createdAt: string }): Promise<ApiKey>;
+  createApiKey(key: {
+    readonly id: string;
+    readonly workspaceId: WorkspaceId;
+    readonly name: string;
+    readonly scopes: readonly Scope[];
+    readonly userId: UserId;
+    readonly secretHash: string;
+    readonly createdAt: string;
+  }): Promise<ApiKey>;
   apiKeyByHash(secretHash: string): Promise<{ readonly key: ApiKey; readonly user: UserRecord } | null>;
   touchApiKey(id: string, at: string): Promise<void>;
   listApiKeys(workspaceId: WorkspaceId): Promise<readonly ApiKey[]>;
@@ -153,21 +176,35 @@ export interface Directory {
    * covers) is beyond `appliedSeq`, nothing is applied and the current facts are returned: read the rest first.
    * A member who is added gets `readSeq` = `deliveredSeq` = the entry's seq. Removing keeps the interval with `leftSeq`.
    */
-  applyEntries(id: ConversationId, entries: readonly LogEntry[], covered: { readonly from: Seq; readonly upTo: Seq }): Promise<ConversationFacts | null>;
+  applyEntries(
+    id: ConversationId,
+    entries: readonly LogEntry[],
+    covered: { readonly from: Seq; readonly upTo: Seq },
+  ): Promise<ConversationFacts | null>;
 
   /** Current memberships of a user, deleted conversations left out; in no particular order, all of them. */
   conversationsOf(workspaceId: WorkspaceId, userId: UserId): Promise<readonly MembershipView[]>;
   membershipOf(userId: UserId, conversationId: ConversationId): Promise<MembershipView | null>;
   /** Of these conversations, those that the user was once a member of and is no longer (or that were deleted). */
   formerAmong(userId: UserId, ids: readonly ConversationId[]): Promise<readonly ConversationId[]>;
-  publicChannels(workspaceId: WorkspaceId, query: string | null, page: { readonly limit: number; readonly cursor: string | null }): Promise<Page<ConversationFacts>>;
+  publicChannels(
+    workspaceId: WorkspaceId,
+    query: string | null,
+    page: { readonly limit: number; readonly cursor: string | null },
+  ): Promise<Page<ConversationFacts>>;
 
   /** Intervals of the named users, former ones included; users never members are absent. At most 10,000 ids. */
-  memberships(id: ConversationId, userIds: readonly UserId[]): Promise<ReadonlyMap<UserId, readonly MembershipInterval[]>>;
+  memberships(
+    id: ConversationId,
+    userIds: readonly UserId[],
+  ): Promise<ReadonlyMap<UserId, readonly MembershipInterval[]>>;
   /** All intervals of everyone, former ones included. */
   allMemberships(id: ConversationId): Promise<readonly MemberRow[]>;
   /** Current members in order of joining. */
-  members(id: ConversationId, page: { readonly limit: number; readonly cursor: string | null }): Promise<Page<MemberView>>;
+  members(
+    id: ConversationId,
+    page: { readonly limit: number; readonly cursor: string | null },
+  ): Promise<Page<MemberView>>;
   /** Those of `userIds` who are, now, in a conversation with `userId`. At most 1,000 ids. */
   acquainted(workspaceId: WorkspaceId, userId: UserId, userIds: readonly UserId[]): Promise<readonly UserId[]>;
 
@@ -176,10 +213,23 @@ export interface Directory {
    * Moves a current member's position. `read` and `delivered` only move forward (`read` takes `delivered` along);
    * `unread` sets the read position to `seq`, back or forth. The result is what is stored afterwards; null: no member.
    */
-  mark(userId: UserId, id: ConversationId, mark: { readonly kind: 'read' | 'delivered' | 'unread'; readonly seq: Seq; readonly at: string }): Promise<(Position & { readonly moved: boolean }) | null>;
+  mark(
+    userId: UserId,
+    id: ConversationId,
+    mark: { readonly kind: 'read' | 'delivered' | 'unread'; readonly seq: Seq; readonly at: string },
+  ): Promise<(Position & { readonly moved: boolean }) | null>;
   /** Current members, other than `exceptUserId`, whose delivered position is at least `seq`, by user id. */
-  positionsFrom(id: ConversationId, seq: Seq, exceptUserId: UserId, page: { readonly limit: number; readonly cursor: string | null }): Promise<Page<Position>>;
-  countPositions(id: ConversationId, seq: Seq, exceptUserId: UserId): Promise<{ readonly delivered: number; readonly read: number }>;
+  positionsFrom(
+    id: ConversationId,
+    seq: Seq,
+    exceptUserId: UserId,
+    page: { readonly limit: number; readonly cursor: string | null },
+  ): Promise<Page<Position>>;
+  countPositions(
+    id: ConversationId,
+    seq: Seq,
+    exceptUserId: UserId,
+  ): Promise<{ readonly delivered: number; readonly read: number }>;
 
   close(): Promise<void>;
 }

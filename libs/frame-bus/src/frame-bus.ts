@@ -13,7 +13,9 @@ export interface FrameBusMember {
 }
 
 /** What is published to a room: the push and nothing about sockets, which only the chat server knows. */
-export type RoomFrame = Omit<RoomPush, 'conversationId'> & { readonly conversationId: RoomPush['conversationId'] | null };
+export type RoomFrame = Omit<RoomPush, 'conversationId'> & {
+  readonly conversationId: RoomPush['conversationId'] | null;
+};
 
 /**
  * Rooms across chat servers.

@@ -14,4 +14,6 @@ export type Taken = { readonly ok: true } | { readonly ok: false; readonly retry
  */
 export interface RateLimiter {
   take(key: string, spec: BucketSpec, tokens?: number): Taken;
+  /** What `take` would answer, taking nothing. */
+  check(key: string, spec: BucketSpec): Taken;
 }

@@ -13,7 +13,10 @@ export interface SessionRegistry {
   register(sessions: readonly SessionRecord[]): Promise<void>;
   /** Extends all sessions that a server has, by id; those that had expired are registered again. */
   refresh(sessions: readonly SessionRecord[]): Promise<void>;
-  remove(serverId: InstanceId, sessions: readonly { workspaceId: WorkspaceId; userId: UserId; sessionId: SessionId }[]): Promise<void>;
+  remove(
+    serverId: InstanceId,
+    sessions: readonly { workspaceId: WorkspaceId; userId: UserId; sessionId: SessionId }[],
+  ): Promise<void>;
   /** Live sessions of each user; users without one are absent. At most 10,000 users. */
   lookup(workspaceId: WorkspaceId, userIds: readonly UserId[]): Promise<ReadonlyMap<UserId, readonly SessionRecord[]>>;
   close(): Promise<void>;

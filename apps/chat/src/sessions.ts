@@ -1,0 +1,161 @@
+import type { InstanceId, SessionId, SessionRecord, UserId, UserPush } from '@parley/contracts';
+import type { FrameBusMember } from '@parley/frame-bus';
+import type { SessionRegistry } from '@parley/session-registry';
+import type { ServiceContext, Timer } from '@parley/service-kit';
+
+import { EncodedFrame } from './encoded-frame.js';
+import type { ChatMetrics } from './metrics.js';
+import type { Rooms } from './rooms.js';
+import type { CloseCode, Session } from './session.js';
+
+/** Sessions are refreshed in the registry this often; they expire there after three times as long. */
+export const REGISTRY_REFRESH_MS = 20_000;
+const EXPIRY_CHECK_MS = 1_000;
+
+/** The sessions of this server, by id and by user, and their place in the registry. */
+export class Sessions {
+  readonly #byId = new Map<SessionId, Session>();
+  /** Most people have one session: a lone one is stored without a set. */
+  readonly #byUser = new Map<UserId, Session | Set<Session>>();
+  #timers: Timer[] = [];
+
+  constructor(
+    private readonly server: { readonly serverId: InstanceId; readonly epoch: () => number },
+    private readonly registry: SessionRegistry,
+    private readonly bus: () => FrameBusMember,
+    private readonly rooms: Rooms,
+    private readonly context: ServiceContext,
+    private readonly metrics: ChatMetrics,
+  ) {}
+
+  get count(): number {
+    return this.#byId.size;
+  }
+
+  start(): void {
+    const { clock, log } = this.context;
+    this.#timers = [
+      clock.every(REGISTRY_REFRESH_MS, () => {
+        this.registry
+          .refresh([...this.#byId.values()].map((session) => this.#record(session)))
+          .catch((error: unknown) => log.warn({ err: error }, 'sessions could not be refreshed'));
+      }),
+      clock.every(EXPIRY_CHECK_MS, () => this.#closeExpired()),
+    ];
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) timer.cancel();
+  }
+
+  /** Makes the session findable: from when this resolves, pushes for its user reach it. */
+  async add(session: Session): Promise<void> {
+    this.#byId.set(session.id, session);
+    const known = this.#byUser.get(session.userId);
+    if (known === undefined) this.#byUser.set(session.userId, session);
+    else if (known instanceof Set) known.add(session);
+    else this.#byUser.set(session.userId, new Set([known, session]));
+    await Promise.all([
+      known === undefined ? this.bus().join(`u:${session.userId}`) : undefined,
+      this.registry.register([this.#record(session)]),
+    ]);
+  }
+
+  remove(session: Session): void {
+    if (!this.#byId.delete(session.id)) return;
+    this.rooms.leaveAll(session);
+    const known = this.#byUser.get(session.userId);
+    if (known instanceof Set) {
+      known.delete(session);
+      const [only, second] = known;
+      if (only !== undefined && second === undefined) this.#byUser.set(session.userId, only);
+    } else if (known === session) {
+      this.#byUser.delete(session.userId);
+      this.#quietly(this.bus().leave(`u:${session.userId}`));
+    }
+    const { workspaceId, userId, id: sessionId } = session;
+    this.#quietly(this.registry.remove(this.server.serverId, [{ workspaceId, userId, sessionId }]));
+  }
+
+  get(id: SessionId): Session | undefined {
+    return this.#byId.get(id);
+  }
+
+  all(): IterableIterator<Session> {
+    return this.#byId.values();
+  }
+
+  ofUser(userId: UserId): Iterable<Session> {
+    const known = this.#byUser.get(userId);
+    return known === undefined ? [] : known instanceof Set ? known : [known];
+  }
+
+  /** Delivers to sessions by name; answers, in order, whom of each push's users it reached. */
+  async push(pushes: readonly UserPush[]): Promise<readonly (readonly UserId[])[]> {
+    const reached: UserId[][] = [];
+    for (const push of pushes) reached.push(await this.#pushOne(push));
+    return reached;
+  }
+
+  async #pushOne(push: UserPush): Promise<UserId[]> {
+    const frames = push.frames.map((frame) => new EncodedFrame(frame));
+    const reached: UserId[] = [];
+    let delivered = 0;
+    for (const userId of push.userIds) {
+      let found = false;
+      for (const session of this.ofUser(userId)) {
+        if (session.workspaceId !== push.workspaceId || session.phase === 'closed') continue;
+        found = true;
+        if (push.room?.op === 'join') await this.rooms.join(session, push.room.channel);
+        if (session.id !== push.exceptSessionId) {
+          for (const frame of frames) session.deliver(frame);
+          delivered += frames.length;
+        }
+        if (push.room?.op === 'leave') this.rooms.leave(session, push.room.conversationId);
+      }
+      if (found) reached.push(userId);
+    }
+    this.metrics.delivered(delivered, push.receivedAtMs);
+    return reached;
+  }
+
+  /** Ends sessions of a sign-in (or all of a user's): they hear why, then the connection closes. */
+  end(userId: UserId, familyId: string | null, code: 'unauthenticated' | 'forbidden'): void {
+    for (const session of [...this.ofUser(userId)]) {
+      if (familyId === null || session.familyId === familyId) this.close(session, 4001, code);
+    }
+  }
+
+  close(session: Session, code: CloseCode, reason?: 'token_expired' | 'unauthenticated' | 'forbidden'): void {
+    this.metrics.closes.inc({ code });
+    const last =
+      reason === undefined
+        ? undefined
+        : new EncodedFrame({ event: 'session.expired', data: JSON.stringify({ code: reason }) });
+    session.close(code, last);
+    this.remove(session);
+  }
+
+  #closeExpired(): void {
+    const nowMs = this.context.clock.now();
+    for (const session of this.#byId.values()) {
+      if (session.expiresAtMs !== null && session.expiresAtMs <= nowMs) this.close(session, 4001, 'token_expired');
+    }
+  }
+
+  #record({ workspaceId, userId, deviceId, id: sessionId }: Session): SessionRecord {
+    return {
+      workspaceId,
+      userId,
+      deviceId,
+      sessionId,
+      serverId: this.server.serverId,
+      epoch: this.server.epoch(),
+    };
+  }
+
+  /** The registry and the bus are caches: what could not be removed expires. */
+  #quietly(done: Promise<void>): void {
+    done.catch((error: unknown) => this.context.log.debug({ err: error }, 'left to expire'));
+  }
+}

@@ -1,0 +1,115 @@
+import {
+  type BusRecord,
+  type EventBus,
+} from '@parley/event-bus';
+import type { InboxRecord, InstanceId, SessionRecord, UserId, UserPush, WorkspaceId } from '@parley/contracts';
+import type { Watch } from '@parley/discovery';
+import type { Links } from '@parley/links';
+import type { SessionRegistry } from '@parley/session-registry';
+import type { ServiceContext } from '@parley/service-kit';
+
+import type { DeliveryMetrics } from './metrics.js';
+
+/** A push and what is to be done for those whom it does not reach. */
+export interface Addressed {
+  readonly push: UserPush;
+  readonly inbox: readonly Omit<InboxRecord, 'workspaceId' | 'userId'>[];
+  /** Never told by inbox: the author. */
+  readonly authorId: UserId | null;
+}
+
+export interface OutboxPorts {
+  readonly sessions: SessionRegistry;
+  readonly chatServers: Watch;
+  readonly links: Links;
+  readonly bus: EventBus;
+  readonly context: ServiceContext;
+  readonly metrics: DeliveryMetrics;
+}
+
+/**
+ * Pushes to the chat servers that hold the recipients' sessions: one registry lookup and one call a server for
+ * everything that is due, however many conversations it comes from. Who has no live session gets an inbox record.
+ */
+export class Outbox {
+  constructor(private readonly ports: OutboxPorts) {}
+
+  async send(addressed: readonly Addressed[]): Promise<void> {
+    const byWorkspace = new Map<WorkspaceId, Addressed[]>();
+    for (const item of addressed) {
+      const of = byWorkspace.get(item.push.workspaceId);
+      if (of === undefined) byWorkspace.set(item.push.workspaceId, [item]);
+      else of.push(item);
+    }
+    await Promise.all([...byWorkspace].map(([workspaceId, items]) => this.#sendIn(workspaceId, items)));
+  }
+
+  async #sendIn(workspaceId: WorkspaceId, items: readonly Addressed[]): Promise<void> {
+    const userIds = new Set<UserId>();
+    for (const { push } of items) for (const userId of push.userIds) userIds.add(userId);
+    const sessions = await this.ports.sessions.lookup(workspaceId, [...userIds]);
+    const byServer = new Map<InstanceId, { readonly pushes: UserPush[]; readonly items: number[] }>();
+    items.forEach(({ push }, index) => {
+      for (const [serverId, users] of serversOf(push.userIds, sessions)) {
+        const due = byServer.get(serverId) ?? { pushes: [], items: [] };
+        byServer.set(serverId, due);
+        due.pushes.push(users.length === push.userIds.length ? push : { ...push, userIds: users });
+        due.items.push(index);
+      }
+    });
+    const reached = items.map(() => new Set<UserId>());
+    await Promise.all(
+      [...byServer].map(async ([serverId, due]) => {
+        const results = await this.#push(serverId, due.pushes);
+        results.forEach((users, at) => {
+          const index = due.items[at];
+          if (index !== undefined) for (const userId of users) reached[index]?.add(userId);
+        });
+      }),
+    );
+    await this.#inbox(workspaceId, items, reached);
+  }
+
+  /** A server that does not answer has reached nobody: its clients come back and sync. */
+  async #push(serverId: InstanceId, pushes: readonly UserPush[]): Promise<readonly (readonly UserId[])[]> {
+    const { chatServers, links, context, metrics } = this.ports;
+    const server = chatServers.instances().find(({ instanceId }) => instanceId === serverId);
+    if (server === undefined) return [];
+    try {
+      return await links.connect('chat', server.address).push(pushes);
+    } catch (error) {
+      metrics.drops.inc({ reason: 'chat_unavailable' }, pushes.length);
+      context.log.warn({ err: error, serverId }, 'a chat server did not take pushes');
+      return [];
+    }
+  }
+
+  async #inbox(workspaceId: WorkspaceId, items: readonly Addressed[], reached: readonly Set<UserId>[]): Promise<void> {
+    const records: BusRecord<'inbox'>[] = [];
+    items.forEach(({ push, inbox, authorId }, index) => {
+      if (inbox.length === 0) return;
+      for (const userId of push.userIds) {
+        if (userId === authorId || reached[index]?.has(userId) === true) continue;
+        for (const record of inbox) records.push({ key: userId, value: { workspaceId, userId, ...record } });
+      }
+    });
+    if (records.length === 0) return;
+    await this.ports.bus.publish('inbox', records);
+    this.ports.metrics.inbox.inc(records.length);
+  }
+}
+
+function serversOf(
+  userIds: readonly UserId[],
+  sessions: ReadonlyMap<UserId, readonly SessionRecord[]>,
+): Map<InstanceId, UserId[]> {
+  const servers = new Map<InstanceId, UserId[]>();
+  for (const userId of userIds) {
+    for (const { serverId } of sessions.get(userId) ?? []) {
+      const users = servers.get(serverId);
+      if (users === undefined) servers.set(serverId, [userId]);
+      else if (users.at(-1) !== userId) users.push(userId);
+    }
+  }
+  return servers;
+}

@@ -1,0 +1,69 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import type { InstanceId } from '@parley/contracts';
+import { PORTS, readConfig, type Self, type ServiceContext } from '@parley/service-kit';
+import { z } from 'zod';
+
+import { gatewaySettings } from './config.js';
+import { type GatewayPorts, GatewayService } from './gateway.service.js';
+
+/** The composition of the gateway: every port by its token. */
+@Module({})
+export class GatewayModule {
+  static compose(): DynamicModule {
+    return {
+      module: GatewayModule,
+      providers: [
+        {
+          provide: GatewayService,
+          inject: [
+            PORTS.directory,
+            PORTS.conversationLog,
+            PORTS.eventBus,
+            PORTS.frameBus,
+            PORTS.rateLimiter,
+            PORTS.discovery,
+            PORTS.links,
+            PORTS.routing,
+            PORTS.ticketKey,
+            PORTS.self,
+            PORTS.context,
+            PORTS.environment,
+          ],
+          useFactory: (
+            directory: GatewayPorts['directory'],
+            log: GatewayPorts['log'],
+            bus: GatewayPorts['bus'],
+            frames: GatewayPorts['frames'],
+            limiter: GatewayPorts['limiter'],
+            discovery: GatewayPorts['discovery'],
+            links: GatewayPorts['links'],
+            routing: GatewayPorts['routing'],
+            ticketKey: string,
+            { instanceId, address, version }: Self,
+            context: ServiceContext,
+            env: NodeJS.ProcessEnv,
+          ) =>
+            new GatewayService(
+              {
+                instanceId: `gateway-${instanceId}` as InstanceId,
+                address,
+                version,
+                directory,
+                log,
+                bus,
+                frames,
+                limiter,
+                discovery,
+                links,
+                routing,
+                ticketKey,
+                context,
+              },
+              readConfig(z.object(gatewaySettings), env),
+            ),
+        },
+      ],
+      exports: [GatewayService],
+    };
+  }
+}

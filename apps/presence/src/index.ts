@@ -1,0 +1,3 @@
+export { type PresenceConfig, presenceSettings } from './config.js';
+export { PresenceService } from './presence.service.js';
+export { PresenceModule } from './presence.module.js';

@@ -1,0 +1,3 @@
+export { type RoutingConfig, routingSettings } from './config.js';
+export { RoutingService } from './routing.service.js';
+export { RoutingModule } from './routing.module.js';

@@ -1,0 +1,14 @@
+import type { Metrics } from '@parley/service-kit';
+
+export function routingMetrics(metrics: Metrics) {
+  return {
+    entries: metrics.counter('parley_routing_entries_total', 'Entries appended to conversation logs', ['kind']),
+    duplicates: metrics.counter('parley_routing_duplicates_total', 'Resends answered with the first message'),
+    refused: metrics.counter('parley_routing_refused_total', 'Commands refused', ['code']),
+    conflicts: metrics.counter('parley_routing_conflicts_total', 'Appends that lost the race for the head'),
+    appendSeconds: metrics.latency('parley_routing_accept_seconds', 'From command to durable append or refusal'),
+    batchEntries: metrics.latency('parley_routing_batch_entries', 'Entries in one append'),
+    publishFailures: metrics.counter('parley_routing_publish_failures_total', 'Batches the bus did not take at once'),
+  };
+}
+export type RoutingMetrics = ReturnType<typeof routingMetrics>;

@@ -1,0 +1,38 @@
+import { type DynamicModule, Module } from '@nestjs/common';
+import { PORTS, readConfig, type ServiceContext } from '@parley/service-kit';
+import { z } from 'zod';
+
+import { routingSettings } from './config.js';
+import { type RoutingPorts, RoutingService } from './routing.service.js';
+
+/** The composition of routing: every port by its token. */
+@Module({})
+export class RoutingModule {
+  static compose(): DynamicModule {
+    return {
+      module: RoutingModule,
+      providers: [
+        {
+          provide: RoutingService,
+          inject: [
+            PORTS.conversationLog,
+            PORTS.eventBus,
+            PORTS.directoryLink,
+            PORTS.rateLimiter,
+            PORTS.context,
+            PORTS.environment,
+          ],
+          useFactory: (
+            log: RoutingPorts['log'],
+            bus: RoutingPorts['bus'],
+            directory: RoutingPorts['directory'],
+            limiter: RoutingPorts['limiter'],
+            context: ServiceContext,
+            env: NodeJS.ProcessEnv,
+          ) => new RoutingService({ log, bus, directory, limiter, context }, readConfig(z.object(routingSettings), env)),
+        },
+      ],
+      exports: [RoutingService],
+    };
+  }
+}

@@ -1,0 +1,151 @@
+import {
+  type Command,
+  type CommandOutcome,
+  type ConversationId,
+  type DirectoryLink,
+  type RoutingLink,
+} from '@parley/contracts';
+import type { ConversationLog } from '@parley/conversation-log';
+import type { EventBus } from '@parley/event-bus';
+import type { RateLimiter, Taken } from '@parley/rate-limiter';
+import type { ServiceContext, Timer } from '@parley/service-kit';
+
+import type { RoutingConfig } from './config.js';
+import { ConversationWriter } from './conversation-writer.js';
+import { routingMetrics, type RoutingMetrics } from './metrics.js';
+import { Publisher, UNPUBLISHED_MAX } from './publisher.js';
+
+const SETTLE_EVERY_MS = 2_000;
+const RECOVER_PAGE = 1_000;
+
+export interface RoutingPorts {
+  readonly log: ConversationLog;
+  readonly bus: EventBus;
+  readonly directory: DirectoryLink;
+  readonly limiter: RateLimiter;
+  readonly context: ServiceContext;
+}
+
+/** Accepts what is said in conversations: one writer a conversation, as many conversations at once as there are. */
+export class RoutingService implements RoutingLink {
+  readonly #writers = new Map<ConversationId, ConversationWriter>();
+  readonly #publisher: Publisher;
+  readonly #metrics: RoutingMetrics;
+  #settling: Timer | undefined;
+  #settled: Promise<void> = Promise.resolve();
+  #stopping = false;
+
+  constructor(
+    private readonly ports: RoutingPorts,
+    private readonly config: RoutingConfig,
+  ) {
+    const { context, log, bus } = ports;
+    this.#metrics = routingMetrics(context.metrics);
+    this.#publisher = new Publisher(log, bus, context, this.#metrics);
+    context.metrics.gauge('parley_routing_writers', 'Conversations in memory', () => this.#writers.size);
+    context.metrics.gauge('parley_routing_queued', 'Commands waiting', () => this.#queued());
+    context.metrics.gauge(
+      'parley_routing_unsealed_conversations',
+      'Conversations with entries that are not sealed yet',
+      () => this.#publisher.pending,
+    );
+  }
+
+  /** Publishes what an earlier life left unsealed, then keeps sealing. */
+  async start(): Promise<void> {
+    await this.#recover();
+    this.#settling = this.ports.context.clock.every(SETTLE_EVERY_MS, () => {
+      this.#settled = this.#settled.then(() => this.#publisher.settle());
+    });
+  }
+
+  /** Refuses new commands, finishes what waits, seals. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#settling?.cancel();
+    await this.#settled;
+    await this.#publisher.settle();
+  }
+
+  async submit(command: Command): Promise<CommandOutcome> {
+    const { context } = this.ports;
+    if (this.#stopping) {
+      return { kind: 'refused', refusal: { code: 'unavailable', message: 'Stopping', retryAfterMs: 1_000 } };
+    }
+    const startedMs = performance.now();
+    const span = context.tracing.span('routing', `accept ${command.body.kind}`, command.context.traceparent, {
+      'parley.conversation_id': command.conversationId,
+      'parley.request_id': command.context.requestId,
+    });
+    const outcome = await this.#writer(command.conversationId).submit(command, span);
+    this.#metrics.appendSeconds.observe((performance.now() - startedMs) / 1_000);
+    return outcome;
+  }
+
+  #writer(conversationId: ConversationId): ConversationWriter {
+    const known = this.#writers.get(conversationId);
+    if (known !== undefined) {
+      // Least recently used first: what is used moves to the end.
+      this.#writers.delete(conversationId);
+      this.#writers.set(conversationId, known);
+      return known;
+    }
+    this.#evict();
+    const { log, directory, context } = this.ports;
+    const writer = new ConversationWriter(conversationId, {
+      log,
+      directory,
+      context,
+      metrics: this.#metrics,
+      rules: {
+        contentTypes: new Set(this.config.PARLEY_CONTENT_TYPES),
+        groupMembersMax: this.config.PARLEY_GROUP_MEMBERS_MAX,
+      },
+      limit: () => this.#limit(conversationId),
+      queueMax: this.config.PARLEY_CONVERSATION_QUEUE_MAX,
+      appended: (state, entries) => this.#publisher.appended(state, entries),
+      loaded: (state) => this.#publisher.resume(state),
+      overloaded: (state) => this.#publisher.unpublished(conversationId, state.head.seq) > UNPUBLISHED_MAX,
+    });
+    this.#writers.set(conversationId, writer);
+    return writer;
+  }
+
+  /** Counted only for what would be appended, so that a stranger cannot use up a conversation's share. */
+  #limit(conversationId: ConversationId): Taken {
+    const { PARLEY_RATE_LIMITS, PARLEY_CONVERSATION_SENDS_PER_SECOND, PARLEY_CONVERSATION_SENDS_BURST } = this.config;
+    if (PARLEY_RATE_LIMITS === 'off') return { ok: true };
+    return this.ports.limiter.take(`conversation:${conversationId}`, {
+      perSecond: PARLEY_CONVERSATION_SENDS_PER_SECOND,
+      burst: PARLEY_CONVERSATION_SENDS_BURST,
+    });
+  }
+
+  /** Forgets the longest unused idle writers beyond the bound; busy ones are never forgotten. */
+  #evict(): void {
+    if (this.#writers.size < this.config.PARLEY_ROUTING_CONVERSATIONS_MAX) return;
+    for (const [conversationId, writer] of this.#writers) {
+      if (!writer.idle) continue;
+      this.#writers.delete(conversationId);
+      return;
+    }
+  }
+
+  #queued(): number {
+    let queued = 0;
+    for (const writer of this.#writers.values()) queued += writer.queued;
+    return queued;
+  }
+
+  async #recover(): Promise<void> {
+    const { log, context } = this.ports;
+    for (;;) {
+      const unsealed = await log.unsealed(RECOVER_PAGE);
+      if (unsealed.length === 0) return;
+      await Promise.all(unsealed.map((conversationId) => this.#writer(conversationId).load()));
+      await this.#publisher.settle();
+      context.log.info({ conversations: unsealed.length }, 'published again what was not sealed');
+      if (unsealed.length < RECOVER_PAGE) return;
+    }
+  }
+}

@@ -1,0 +1,3 @@
+export * from './fold.js';
+export * from './permissions.js';
+export * from './visibility.js';

@@ -1,0 +1,191 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { ParleyError, type Topic, TOPICS } from '@parley/contracts';
+
+import type { BusRecord, DeadLetter, EventBus, SubscribeOptions, Subscription } from './event-bus.js';
+import { type Member, PartitionQueue, type Pause, type RetryPolicy, type Ticket } from './partition-queue.js';
+
+export interface InProcessEventBusConfig {
+  /** Records accepted and not yet handled, over all topics and groups; beyond, publishing is refused as `overloaded`. */
+  readonly queueMaxRecords?: number;
+  /** Attempts at a batch before its records are tried one by one and become dead letters. */
+  readonly attempts?: number;
+  /** For logs and metrics; must not throw. */
+  readonly onDeadLetter?: (letter: DeadLetter) => void;
+  readonly nowMs?: () => number;
+  readonly pause?: Pause;
+}
+
+const PARTITIONS = 16;
+const QUEUE_MAX_RECORDS = 100_000;
+const ATTEMPTS = 5;
+const FIRST_PAUSE_MS = 100;
+const MAX_PAUSE_MS = 5_000;
+const MAX_BATCH = 500;
+/** Of one topic; beyond, the oldest are forgotten. */
+const DEAD_LETTERS_MAX = 1_000;
+
+/** Everyone in one group of one topic, and what waits for them. */
+interface Group<T extends Topic> {
+  readonly members: Member<BusRecord<T>>[];
+  readonly partitions: readonly PartitionQueue<BusRecord<T>>[];
+  readonly stop: AbortController;
+  lag: number;
+}
+type GroupsByTopic = { readonly [T in Topic]: Map<string, Group<T>> };
+
+/**
+ * The bus of one process. Nothing is stored: a publish resolves when every group has handled its records or given them
+ * up as dead letters, and rejects with `unavailable` when a group ended before it had; the publisher then publishes
+ * again from the log.
+ */
+export class InProcessEventBus implements EventBus {
+  readonly #queueMaxRecords: number;
+  readonly #retry: RetryPolicy;
+  readonly #onDeadLetter: (letter: DeadLetter) => void;
+  readonly #nowMs: () => number;
+  readonly #groups: GroupsByTopic = {
+    messages: new Map(),
+    directory: new Map(),
+    presence: new Map(),
+    inbox: new Map(),
+  };
+  readonly #deadLetters = new Map<Topic, DeadLetter[]>();
+  #queued = 0;
+  #closed = false;
+
+  constructor(config: InProcessEventBusConfig = {}) {
+    this.#queueMaxRecords = config.queueMaxRecords ?? QUEUE_MAX_RECORDS;
+    this.#retry = {
+      attempts: config.attempts ?? ATTEMPTS,
+      firstPauseMs: FIRST_PAUSE_MS,
+      maxPauseMs: MAX_PAUSE_MS,
+      pause: config.pause ?? pauseByTimer,
+    };
+    this.#onDeadLetter = config.onDeadLetter ?? (() => undefined);
+    this.#nowMs = config.nowMs ?? Date.now;
+  }
+
+  publish<T extends Topic>(topic: T, records: readonly BusRecord<T>[]): Promise<void> {
+    if (this.#closed) return Promise.reject(new ParleyError('unavailable', 'The event bus is closed'));
+    const groups = this.#groups[topic];
+    const count = records.length * groups.size;
+    if (this.#queued + count > this.#queueMaxRecords) {
+      return Promise.reject(new ParleyError('overloaded', `The event bus has ${this.#queued} records waiting`));
+    }
+    if (count === 0) return Promise.resolve();
+    this.#queued += count;
+    return new Promise((resolve, reject) => {
+      let open = count;
+      const settle = (group: Group<T>): void => {
+        group.lag -= 1;
+        this.#queued -= 1;
+        open -= 1;
+      };
+      for (const [name, group] of groups) {
+        group.lag += records.length;
+        const ticket: Ticket = {
+          done() {
+            settle(group);
+            if (open === 0) resolve();
+          },
+          abandoned() {
+            settle(group);
+            reject(new ParleyError('unavailable', `Group ${name} of ${topic} ended before it had every record`));
+          },
+        };
+        for (const record of records) group.partitions[partitionOf(record.key)]?.push({ record, ticket });
+      }
+    });
+  }
+
+  async subscribe<T extends Topic>(options: SubscribeOptions<T>): Promise<Subscription> {
+    if (this.#closed) throw new ParleyError('unavailable', 'The event bus is closed');
+    const groups = this.#groups[options.topic];
+    const group = groups.get(options.group) ?? this.#newGroup(options.topic, options.group);
+    groups.set(options.group, group);
+    const member: Member<BusRecord<T>> = {
+      handle: options.handle,
+      maxBatch: options.maxBatch ?? MAX_BATCH,
+      running: new Set(),
+    };
+    group.members.push(member);
+    return {
+      close: async () => {
+        const index = group.members.indexOf(member);
+        if (index >= 0) group.members.splice(index, 1);
+        if (group.members.length === 0) {
+          group.stop.abort();
+          if (groups.get(options.group) === group) groups.delete(options.group);
+        }
+        await Promise.all(member.running);
+      },
+    };
+  }
+
+  async deadLetters(topic: Topic): Promise<readonly DeadLetter[]> {
+    return [...(this.#deadLetters.get(topic) ?? [])];
+  }
+
+  lag(): ReadonlyMap<string, number> {
+    const lags = new Map<string, number>();
+    for (const topic of TOPICS) {
+      for (const [name, { lag }] of this.#groups[topic]) lags.set(`${topic}/${name}`, lag);
+    }
+    return lags;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const running: Promise<unknown>[] = [];
+    for (const topic of TOPICS) {
+      for (const group of this.#groups[topic].values()) {
+        running.push(...group.members.flatMap((member) => [...member.running]));
+        group.members.length = 0;
+        group.stop.abort();
+      }
+      this.#groups[topic].clear();
+    }
+    await Promise.all(running);
+  }
+
+  #newGroup<T extends Topic>(topic: T, name: string): Group<T> {
+    const members: Member<BusRecord<T>>[] = [];
+    const stop = new AbortController();
+    const partitions = Array.from(
+      { length: PARTITIONS },
+      (_, partition) =>
+        new PartitionQueue<BusRecord<T>>({
+          member: () => members[partition % Math.max(1, members.length)],
+          retry: this.#retry,
+          stopped: stop.signal,
+          deadLetter: ({ key, value }, error) => this.#bury({ topic, group: name, key, value }, error),
+        }),
+    );
+    return { members, partitions, stop, lag: 0 };
+  }
+
+  #bury(what: Pick<DeadLetter, 'topic' | 'group' | 'key' | 'value'>, error: unknown): void {
+    const letter = { ...what, error: error instanceof Error ? error.message : String(error), atMs: this.#nowMs() };
+    const letters = this.#deadLetters.get(what.topic) ?? [];
+    this.#deadLetters.set(what.topic, letters);
+    letters.push(letter);
+    if (letters.length > DEAD_LETTERS_MAX) letters.shift();
+    this.#onDeadLetter(letter);
+  }
+}
+
+/** FNV-1a. */
+function partitionOf(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < key.length; index += 1) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
+  return ((hash ^ (hash >>> 16)) >>> 0) % PARTITIONS;
+}
+
+async function pauseByTimer(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await sleep(ms, undefined, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}

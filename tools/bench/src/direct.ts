@@ -1,0 +1,66 @@
+import { mapBounded, untilAnswered } from '@parley/load';
+
+import { measureCeiling } from './ceiling.js';
+import { trafficLine } from './report.js';
+import { closeAll, type Rig } from './rig.js';
+import type { Figure } from './targets.js';
+import { held, highestHeld, type Sender } from './traffic.js';
+
+const HELD_MS = 250;
+const SLOW_RATE = 200;
+/** How far above the server's best the generator must be able to go. */
+const HEADROOM = 2;
+
+/** Pairs of people, one writing to the other: latency at a low rate, then the highest rate held. */
+export async function measureDirect(rig: Rig): Promise<Figure[]> {
+  const { pairs, stepMs, directRates } = rig.scale;
+  const accounts = rig.accounts.slice(0, 2 * pairs);
+  const sessions = await rig.open(accounts.length, [...accounts]);
+  const writers = accounts.slice(0, pairs);
+  const senders = await mapBounded(writers, 16, async (writer, index): Promise<Sender> => {
+    const session = sessions[index];
+    const reader = accounts[pairs + index];
+    if (session === undefined || reader === undefined) throw new RangeError(`pair ${index} is not whole`);
+    const body = { type: 'direct', memberIds: [reader.user.id] };
+    const { id } = await untilAnswered(() => writer.call('createConversation', { body }));
+    return { session, conversationId: id, receivers: 1 };
+  });
+  const senderOf = (index: number): Sender => {
+    const sender = senders[index % senders.length];
+    if (sender === undefined) throw new RangeError('no pairs');
+    return sender;
+  };
+  const measure = async (ratePerSecond: number, durationMs = stepMs) => {
+    const result = await rig.traffic.measure({
+      ...{ ratePerSecond, durationMs, graceMs: 5_000, senderOf },
+      serverPid: rig.server.pid,
+    });
+    rig.print(`  ${pairs} pairs: ${trafficLine(result)}`);
+    return result;
+  };
+  try {
+    // The first seconds of a process are its compiler's.
+    await measure(SLOW_RATE, Math.min(3_000, stepMs));
+    const slow = await measure(SLOW_RATE);
+    const best = await highestHeld(directRates, measure, (result) => held(result, { of: 'delivery', p99Ms: HELD_MS }));
+    const rate = best?.ratePerSecond ?? 0;
+    await measureCeiling(rig, {
+      ...{ rooms: pairs, sessionsPerRoom: 2, durationMs: stepMs / 2 },
+      ratePerSecond: HEADROOM * Math.max(rate, directRates[0] ?? 0),
+    });
+    const again = await measure(SLOW_RATE);
+    const better = again.delivery.p99Ms < slow.delivery.p99Ms ? again : slow;
+    const note = `better of two runs, ${latencyPair(slow)} and ${latencyPair(again)}`;
+    return [
+      { name: 'direct-rate', value: best === undefined ? Number.NaN : rate, note: `${pairs} pairs` },
+      { name: 'direct-ack', value: better.ack.p50Ms, note },
+      { name: 'direct-delivery', value: better.delivery.p99Ms, note },
+    ];
+  } finally {
+    closeAll(sessions);
+  }
+}
+
+function latencyPair({ ack, delivery }: { ack: { p50Ms: number }; delivery: { p99Ms: number } }): string {
+  return `${ack.p50Ms.toFixed(2)}/${delivery.p99Ms.toFixed(2)}`;
+}

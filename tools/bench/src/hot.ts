@@ -1,0 +1,46 @@
+import { untilAnswered } from '@parley/load';
+
+import { trafficLine } from './report.js';
+import { closeAll, type Rig } from './rig.js';
+import type { Figure } from './targets.js';
+import { held, highestHeld, type Sender } from './traffic.js';
+
+const HELD_MS = 1_000;
+
+/** One group in which everybody writes at once: every entry has to take its place behind the one before. */
+export async function measureHot(rig: Rig): Promise<Figure[]> {
+  const { hotSenders, hotRates, stepMs } = rig.scale;
+  const members = rig.accounts.slice(0, hotSenders);
+  const memberIds = members.slice(1).map(({ user }) => user.id);
+  const body = { type: 'group', name: 'hot', memberIds };
+  const group = await untilAnswered(async () => members[0]?.call('createConversation', { body }));
+  if (group === undefined) throw new RangeError('a group of nobody');
+  const sessions = await rig.open(members.length, [...members]);
+  const senderOf = (index: number): Sender => {
+    const session = sessions[index % sessions.length];
+    if (session === undefined) throw new RangeError('no senders');
+    return { session, conversationId: group.id, receivers: sessions.length - 1 };
+  };
+  try {
+    const best = await highestHeld(
+      hotRates,
+      async (ratePerSecond) => {
+        const serverPid = rig.server.pid;
+        const result = await rig.traffic.measure({
+          ratePerSecond,
+          durationMs: stepMs,
+          graceMs: 5_000,
+          senderOf,
+          serverPid,
+        });
+        rig.print(`  ${sessions.length} senders: ${trafficLine(result)}`);
+        return result;
+      },
+      (result) => held(result, { of: 'ack', p99Ms: HELD_MS }),
+    );
+    const note = `${sessions.length} senders, each entry to all others, ack p99 < ${HELD_MS / 1_000} s`;
+    return [{ name: 'hot-rate', value: best?.ratePerSecond ?? Number.NaN, note }];
+  } finally {
+    closeAll(sessions);
+  }
+}

@@ -1,0 +1,23 @@
+import { describe, expect, it } from '@jest/globals';
+
+import { figureLine, meets, TARGETS } from './targets.js';
+
+describe('targets', () => {
+  it('are met at the bound and short beyond it', () => {
+    expect(meets(TARGETS['direct-rate'], 5_000)).toBe(true);
+    expect(meets(TARGETS['direct-rate'], 4_999)).toBe(false);
+    expect(meets(TARGETS.fetch, 15)).toBe(true);
+    expect(meets(TARGETS.fetch, 15.1)).toBe(false);
+  });
+
+  it('are short when nothing could be measured', () => {
+    expect(meets(TARGETS.fetch, Number.NaN)).toBe(false);
+    expect(figureLine({ name: 'fetch', value: Number.NaN })).toContain('SHORT');
+  });
+
+  it('stand beside the figure', () => {
+    expect(figureLine({ name: 'start', value: 0.5, note: 'cold' })).toBe(
+      'ok     start to first acknowledged message, median: 0.50 s, target ≤ 1 s  (cold)',
+    );
+  });
+});
