@@ -2,7 +2,6 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import type { InstanceId } from '@parley/contracts';
 import { PORTS, readConfig, type Self, type ServiceContext } from '@parley/service-kit';
 import { TicketVerifier } from '@parley/tickets';
-import { z } from 'zod';
 
 import { ChatGateway } from './chat.gateway.js';
 import { type ChatPorts, ChatService } from './chat.service.js';
@@ -64,7 +63,7 @@ export class ChatModule {
                 tickets,
                 context,
               },
-              readConfig(z.object(chatSettings), env),
+              readConfig(chatSettings, env),
             );
           },
         },

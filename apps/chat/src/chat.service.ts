@@ -203,7 +203,7 @@ export class ChatService implements ChatServerLink, ChatDoor {
       for (const channel of await this.ports.directory.channelsOf({ workspaceId, userId })) {
         await this.#rooms.join(session, channel);
       }
-      this.#presence.came(session);
+      await this.#presence.arrived(session);
     } catch (error) {
       session.ended();
       this.#closed(session);

@@ -1,7 +1,7 @@
 import { intSetting, switchSetting } from '@parley/service-kit';
 import { z } from 'zod';
 
-export const chatSettings = {
+export const chatSettings = z.object({
   /** Sessions that one chat server takes; beyond, the assignment goes elsewhere or is refused. */
   PARLEY_CHAT_CAPACITY: intSetting(50_000, 1, 1_000_000),
   /** Bytes that may wait for one slow reader before it is cut off. */
@@ -28,6 +28,5 @@ export const chatSettings = {
   PARLEY_SHED_CONNECTIONS_AT_MS: intSetting(500, 10, 60_000),
   /** Event-loop delay at which sends are refused with `overloaded`. */
   PARLEY_SHED_SENDS_AT_MS: intSetting(2_000, 10, 60_000),
-};
-const schema = z.object(chatSettings);
-export type ChatConfig = z.output<typeof schema>;
+});
+export type ChatConfig = z.output<typeof chatSettings>;

@@ -9,15 +9,14 @@ import type { Sessions } from './sessions.js';
 
 /** Everyone who is connected here, in one batch. */
 const BEAT_EVERY_MS = 5_000;
-/** Who came, went active or away since: sooner, but not each by themselves. */
-const CHANGES_EVERY_MS = 250;
 /** People whom one session watches; beyond, the subscription is refused by the request's own bound, page by page. */
 const WATCHED_MAX = 5_000;
 
 /** Sends this server's signs of life to the presence service, and changes of others to the sessions that watch them. */
 export class PresenceFeed {
   readonly #watchers = new Map<UserId, Set<Session>>();
-  readonly #changed = new Map<UserId, PresenceBeat>();
+  /** Who came or became active since the last batch; all of them go in one. */
+  #arriving: { readonly beats: Map<UserId, PresenceBeat>; readonly told: Promise<void> } | undefined;
   #timers: Timer[] = [];
 
   constructor(
@@ -32,15 +31,7 @@ export class PresenceFeed {
 
   start(): void {
     const { clock } = this.context;
-    this.#timers = [
-      clock.every(BEAT_EVERY_MS, () => this.#beat(this.#everyone())),
-      clock.every(CHANGES_EVERY_MS, () => {
-        if (this.#changed.size === 0) return;
-        const beats = [...this.#changed.values()];
-        this.#changed.clear();
-        this.#beat(beats);
-      }),
-    ];
+    this.#timers = [clock.every(BEAT_EVERY_MS, () => void this.#beat(this.#everyone()))];
   }
 
   stop(): void {
@@ -52,11 +43,21 @@ export class PresenceFeed {
     const nowMs = this.context.clock.now();
     const wasAway = nowMs - session.lastActiveMs >= this.config.PARLEY_AWAY_AFTER_MS;
     session.lastActiveMs = nowMs;
-    if (wasAway) this.came(session);
+    if (wasAway) void this.arrived(session);
   }
 
-  came({ workspaceId, userId }: Session): void {
-    this.#changed.set(userId, { workspaceId, userId, status: 'online' });
+  /** Resolves when the presence service knows, or could not be told; those who arrive in one turn share one batch. */
+  arrived({ workspaceId, userId }: Session): Promise<void> {
+    if (this.#arriving === undefined) {
+      const beats = new Map<UserId, PresenceBeat>();
+      const told = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+        this.#arriving = undefined;
+        return this.#beat([...beats.values()]);
+      });
+      this.#arriving = { beats, told };
+    }
+    this.#arriving.beats.set(userId, { workspaceId, userId, status: 'online' });
+    return this.#arriving.told;
   }
 
   async subscribe(session: Session, userIds: readonly UserId[]): Promise<readonly Presence[]> {
@@ -114,10 +115,12 @@ export class PresenceFeed {
   }
 
   /** A beat that is lost is made good by the next. */
-  #beat(beats: readonly PresenceBeat[]): void {
+  async #beat(beats: readonly PresenceBeat[]): Promise<void> {
     if (beats.length === 0) return;
-    this.presence
-      .beat(this.server.serverId, this.server.epoch(), beats)
-      .catch((error: unknown) => this.context.log.warn({ err: error }, 'presence did not take a beat'));
+    try {
+      await this.presence.beat(this.server.serverId, this.server.epoch(), beats);
+    } catch (error) {
+      this.context.log.warn({ err: error }, 'presence did not take a beat');
+    }
   }
 }

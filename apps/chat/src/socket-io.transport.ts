@@ -9,7 +9,7 @@ import { boundedParser } from './bounded-parser.js';
 import type { ChatConfig } from './config.js';
 import { CorkedWebSocket, CorkedWebSocketServer } from './corked-web-socket.js';
 import type { Acknowledgement } from './dispatcher.js';
-import { EncodedFrame } from './encoded-frame.js';
+import type { EncodedFrame } from './encoded-frame.js';
 import type { CloseCode, Outlet, Session } from './session.js';
 
 /** Engine.IO drops the connection beyond this; up to it a frame that is too large is refused by acknowledgement. */

@@ -1,6 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { PORTS, readConfig, type ServiceContext } from '@parley/service-kit';
-import { z } from 'zod';
 
 import { deliverySettings } from './config.js';
 import { type DeliveryPorts, DeliveryService } from './delivery.service.js';
@@ -38,7 +37,7 @@ export class DeliveryModule {
           ) =>
             new DeliveryService(
               { log, bus, frames, sessions, chatServers, links, directory, context },
-              readConfig(z.object(deliverySettings), env),
+              readConfig(deliverySettings, env),
             ),
         },
       ],

@@ -16,7 +16,7 @@ const issuers = z
   })
   .pipe(z.array(OutsideIssuer.partial({ workspaceId: true })));
 
-export const gatewaySettings = {
+export const gatewaySettings = z.object({
   /** The URL under which clients reach the gateway; by default what their request said. */
   PARLEY_PUBLIC_URL: z.url().optional(),
   /** Reverse proxies in front, whose `X-Forwarded-For` and `-Proto` are believed. */
@@ -41,6 +41,5 @@ export const gatewaySettings = {
   PARLEY_SIGN_INS_BURST: intSetting(300, 1, 1_000_000),
   /** Failed sign-ins of one account: this many, then one a minute. */
   PARLEY_FAILED_SIGN_INS_BURST: intSetting(10, 1, 1_000),
-};
-const schema = z.object(gatewaySettings);
-export type GatewayConfig = z.output<typeof schema>;
+});
+export type GatewayConfig = z.output<typeof gatewaySettings>;

@@ -1,7 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { InstanceId } from '@parley/contracts';
 import { PORTS, readConfig, type Self, type ServiceContext } from '@parley/service-kit';
-import { z } from 'zod';
 
 import { gatewaySettings } from './config.js';
 import { type GatewayPorts, GatewayService } from './gateway.service.js';
@@ -59,7 +58,7 @@ export class GatewayModule {
                 ticketKey,
                 context,
               },
-              readConfig(z.object(gatewaySettings), env),
+              readConfig(gatewaySettings, env),
             ),
         },
       ],

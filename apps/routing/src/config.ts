@@ -1,7 +1,7 @@
 import { intSetting, switchSetting } from '@parley/service-kit';
 import { z } from 'zod';
 
-export const routingSettings = {
+export const routingSettings = z.object({
   /** Custom content types that messages may have, separated by commas. */
   PARLEY_CONTENT_TYPES: z
     .string()
@@ -23,6 +23,5 @@ export const routingSettings = {
   PARLEY_CONVERSATION_SENDS_BURST: intSetting(2_000, 1, 1_000_000),
   /** Conversations kept in memory by one instance. */
   PARLEY_ROUTING_CONVERSATIONS_MAX: intSetting(50_000, 100, 10_000_000),
-};
-const schema = z.object(routingSettings);
-export type RoutingConfig = z.output<typeof schema>;
+});
+export type RoutingConfig = z.output<typeof routingSettings>;

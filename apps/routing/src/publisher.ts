@@ -55,7 +55,7 @@ export class Publisher {
       progress.broken = true;
       return;
     }
-    this.#hand(state.facts.id, progress, entries);
+    void this.#hand(state.facts.id, progress, entries);
   }
 
   /** A log was loaded: what another writer, an earlier life or a lost answer left unsealed is published again. */

@@ -1,6 +1,5 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { PORTS, readConfig, type ServiceContext } from '@parley/service-kit';
-import { z } from 'zod';
 
 import { routingSettings } from './config.js';
 import { type RoutingPorts, RoutingService } from './routing.service.js';
@@ -29,7 +28,7 @@ export class RoutingModule {
             limiter: RoutingPorts['limiter'],
             context: ServiceContext,
             env: NodeJS.ProcessEnv,
-          ) => new RoutingService({ log, bus, directory, limiter, context }, readConfig(z.object(routingSettings), env)),
+          ) => new RoutingService({ log, bus, directory, limiter, context }, readConfig(routingSettings, env)),
         },
       ],
       exports: [RoutingService],

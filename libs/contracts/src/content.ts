@@ -34,10 +34,11 @@ export const EncryptedContent = z
 /** A type that the deployment has registered (`PARLEY_CONTENT_TYPES`); routing refuses others with `unsupported`. */
 export const CustomContent = z
   .looseObject({
-    type: z
-      .string()
-      .regex(/^[a-z][a-z0-9_.-]{0,63}$/, 'not a content type')
-      .refine((type) => !['text', 'media', 'encrypted'].includes(type), 'not a custom type'),
+    // Aborting, so that a text that is wrong is refused as a text and not as a custom type that is nearly right.
+    type: z.string().regex(/^(?!(?:text|media|encrypted)$)[a-z][a-z0-9_.-]{0,63}$/, {
+      error: 'not a content type',
+      abort: true,
+    }),
   })
   .refine(smallJson, tooBig)
   .meta({ id: 'CustomContent' });

@@ -80,7 +80,7 @@ class EngineConnection implements DatabaseConnection {
     return { rows: rows.map((row) => toObject(columns, row) as R), numAffectedRows: BigInt(changes) };
   }
 
-  // eslint-disable-next-line require-yield -- Kysely's interface asks for a generator
+   
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new Error('The directory reads pages; it does not stream');
   }

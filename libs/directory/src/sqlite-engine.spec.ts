@@ -68,6 +68,8 @@ describe('the SQLite engine', () => {
     const refused = first.write(statement('insert into t values (9)'));
     const closing = first.close();
     await expect(refused).rejects.toMatchObject({ code: 'unavailable' });
+    // Time enough for a close that would not wait.
+    for (let n = 0; n < 100; n += 1) await count('n = 0');
     await first.run(statement('insert into t values (1)'));
     await first.end('commit');
     await closing;

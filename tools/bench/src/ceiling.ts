@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-import { pinThisProcess, SERVER_CORE } from './cores.js';
+import { onCores, SERVER_CORE } from './cores.js';
 import { trafficLine } from './report.js';
 import { closeAll, type Rig } from './rig.js';
 import { Traffic, type TrafficResult } from './traffic.js';
@@ -20,8 +20,7 @@ const CONNECT_AT_ONCE = 64;
 
 /** The same generator against a server that does next to nothing: where this is no faster, the generator is the limit. */
 export async function measureCeiling(rig: Rig, load: CeilingLoad): Promise<TrafficResult> {
-  const node = [process.execPath, BARE_SERVER];
-  const [command = '', ...args] = pinThisProcess() ? ['taskset', '-c', String(SERVER_CORE), ...node] : node;
+  const [command = '', ...args] = onCores(SERVER_CORE, [process.execPath, BARE_SERVER]);
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const kill = (): boolean => child.kill('SIGKILL');
   process.once('exit', kill);

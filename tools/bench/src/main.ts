@@ -39,8 +39,9 @@ const command = new Command('bench')
   .option('--quick', 'small and short: whether it works, not how fast it is', false)
   .option('--json <file>', 'write the figures there too')
   .option('--server <file>', 'the built standalone server', STANDALONE)
+  .option('--show-server', "print the server's own output", false)
   .parse();
-const options = command.opts<{ only?: string; quick: boolean; json?: string; server: string }>();
+const options = command.opts<{ only?: string; quick: boolean; json?: string; server: string; showServer: boolean }>();
 const { only } = options;
 if (only !== undefined && !isRow(only)) command.error(`no row ${only}; there are ${rowNames.join(', ')}`);
 if (!existsSync(options.server)) command.error(`${options.server} is not built`);
@@ -51,7 +52,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const scale = options.quick ? QUICK : FULL;
 pinThisProcess();
 const startMs = performance.now();
-const rig = new Rig(options.server, scale, print);
+const rig = new Rig(options.server, options.showServer ? 'inherit' : 'ignore', scale, print);
 const conditions = machine(rig.dataDir);
 for (const [what, value] of Object.entries(conditions)) print(`${what}: ${value}`);
 

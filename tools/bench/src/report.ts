@@ -1,8 +1,8 @@
 import type { LatencySummary, ProcessStats } from '@parley/load';
 import { execFileSync } from 'node:child_process';
-import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { cpus, release, totalmem } from 'node:os';
 
-import { pinThisProcess } from './cores.js';
+import { CORE_COUNT, pinThisProcess } from './cores.js';
 import type { TrafficResult } from './traffic.js';
 
 export function latencyText({ p50Ms, p99Ms, p999Ms, maxMs }: LatencySummary): string {
@@ -39,7 +39,7 @@ export function machine(dataDir: string): Readonly<Record<string, string>> {
     }
   };
   return {
-    hardware: `${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${availableParallelism()} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
+    hardware: `${cpus()[0]?.model.trim() ?? 'unknown CPU'}, ${CORE_COUNT} cores, ${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
     system: `Linux ${release()}, data on ${run('stat', ['-f', '-c', '%T', dataDir])}`,
     versions: `Node ${process.version}, Parley ${run('git', ['describe', '--always', '--dirty'])}`,
     cores: pinThisProcess()

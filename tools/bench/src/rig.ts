@@ -15,7 +15,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { pinThisProcess, SERVER_CORE } from './cores.js';
+import { ALL_CORES, pinThisProcess, SERVER_CORE } from './cores.js';
 import type { Scale } from './scale.js';
 import { Traffic } from './traffic.js';
 
@@ -27,6 +27,8 @@ const MEMBERS_PER_CALL = 1_000;
 /** The server under test, its accounts, and the sessions of whichever row is being measured. */
 export class Rig {
   readonly entry: string;
+  /** Where the server's own output goes. */
+  readonly output: 'inherit' | 'ignore';
   readonly scale: Scale;
   readonly print: (line: string) => void;
   readonly dataDir = mkdtempSync(join(tmpdir(), 'parley-bench-'));
@@ -39,8 +41,9 @@ export class Rig {
   /** Sessions that the server ended while they should have been open. */
   dropped = 0;
 
-  constructor(entry: string, scale: Scale, print: (line: string) => void) {
+  constructor(entry: string, output: 'inherit' | 'ignore', scale: Scale, print: (line: string) => void) {
     this.entry = entry;
+    this.output = output;
     this.scale = scale;
     this.print = print;
     process.once('exit', () => rmSync(this.dataDir, { recursive: true, force: true }));
@@ -62,7 +65,7 @@ export class Rig {
 
   /** Makes the accounts on a server that has both cores, then starts it again on its own. */
   async prepare(): Promise<void> {
-    await this.#start();
+    await this.#start(ALL_CORES);
     const { accounts: wanted, accountsMin, registerMs } = this.scale;
     const startMs = performance.now();
     await this.#register(SAMPLE);
@@ -124,13 +127,14 @@ export class Rig {
     await this.#server?.stop();
   }
 
-  async #start(core?: number): Promise<void> {
+  async #start(cores: string): Promise<void> {
     if (this.#port === 0) this.#port = await freePort();
     this.#server = await ServerProcess.start({
       entry: this.entry,
       dataDir: this.dataDir,
       port: this.#port,
-      ...(core === undefined || !pinThisProcess() ? {} : { core }),
+      output: this.output,
+      ...(pinThisProcess() ? { cores } : {}),
     });
     this.#rest ??= new RestClient(this.#server.url, { connectionsMax: CONNECT_AT_ONCE });
   }

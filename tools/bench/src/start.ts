@@ -27,7 +27,7 @@ async function startOnce(entry: string): Promise<number> {
     entry,
     dataDir,
     port,
-    ...(pinThisProcess() ? { core: SERVER_CORE } : {}),
+    ...(pinThisProcess() ? { cores: SERVER_CORE } : {}),
   });
   const rest = new RestClient(server.url);
   try {

@@ -9,8 +9,8 @@ export interface ServerOptions {
   readonly entry: string;
   readonly dataDir: string;
   readonly port: number;
-  /** Pins the server, its threads and its children to this core. */
-  readonly core?: number;
+  /** Pins the server, its threads and its children to these cores, as `taskset` lists them. */
+  readonly cores?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Where the server's own output goes; `ignore` by default. */
   readonly output?: 'inherit' | 'ignore';
@@ -37,7 +37,7 @@ export class ServerProcess {
   /** Starts it and answers once `GET /readyz` says 200. */
   static async start(options: ServerOptions): Promise<ServerProcess> {
     const command = [process.execPath, options.entry];
-    const pinned = options.core === undefined ? command : ['taskset', '-c', String(options.core), ...command];
+    const pinned = options.cores === undefined ? command : ['taskset', '-c', options.cores, ...command];
     const child = spawn(pinned[0] ?? '', pinned.slice(1), {
       stdio: ['ignore', options.output ?? 'ignore', options.output ?? 'ignore'],
       env: {

@@ -53,7 +53,7 @@ const showProgress = progressPrinter(print);
 const report = await replay({
   url: server.url,
   speed: 'max',
-  random,
+  random: seeded(options.seed + 1),
   ...(options.log.length === 0 ? {} : { logs: options.log }),
   onProgress: (progress) => {
     showProgress(progress);

@@ -12,6 +12,7 @@ import {
   SyncBody,
 } from '@parley/contracts';
 import { type Account, type Backoff, backoffMs, mayRepeat, NoAnswer, untilAnswered } from '@parley/load';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { io, type Socket } from 'socket.io-client';
 import { z } from 'zod';
 
@@ -47,6 +48,8 @@ const OPEN_TIMEOUT_MS = 20_000;
 /** A gap may close by itself: an acknowledgement can overtake the events before it. */
 const GAP_GRACE_MS = 250;
 const SYNC_PAGE = 1_000;
+/** Longer than a few of the longest waits between connections. */
+const GIVE_UP_MS = 300_000;
 const FAILURES_KEPT = 20;
 
 type State =
@@ -107,9 +110,10 @@ export class ReplayClient {
     return this.#failures;
   }
 
-  start(): Promise<void> {
+  /** Answers once the first session is live. */
+  async start(): Promise<void> {
     if (this.#state.kind === 'waiting' && this.#timer === undefined) void this.#connect();
-    return this.#whenLive.promise;
+    await this.#liveSocket();
   }
 
   stop(): void {
@@ -161,7 +165,7 @@ export class ReplayClient {
   /** Catches up, then leaves; from here on a lost connection may hide the end of the membership from this client. */
   async leave(): Promise<void> {
     this.#leaving = true;
-    await this.#whenLive.promise;
+    await this.#liveSocket();
     await this.catchUp();
     if (this.#state.kind !== 'live') this.#awayWhileLeaving = true;
     const { account, conversationId } = this.#options;
@@ -364,6 +368,16 @@ export class ReplayClient {
     }
   }
 
+  /** The session, as soon as there is one; a server that never comes back ends the run. */
+  async #liveSocket(): Promise<Socket> {
+    const deadline = performance.now() + GIVE_UP_MS;
+    while (this.#state.kind !== 'live') {
+      if (performance.now() > deadline) throw new NoAnswer('session', `none within ${GIVE_UP_MS} ms`);
+      await Promise.race([this.#whenLive.promise, sleep(1_000, undefined, { ref: false })]);
+    }
+    return this.#state.socket;
+  }
+
   /** The same request until it is answered, over whichever connection there is. */
   async #repeat<E extends ClientEvent>(event: E, body: Readonly<Record<string, unknown>>): Promise<ClientAck<E>> {
     const request = { conversationId: this.#options.conversationId, ...body } as unknown as ClientRequest<E>;
@@ -372,10 +386,9 @@ export class ReplayClient {
       async () => {
         if (attempts > 0) this.resent += 1;
         attempts += 1;
-        while (this.#state.kind !== 'live') await this.#whenLive.promise;
-        return this.#request(this.#state.socket, event, request);
+        return this.#request(await this.#liveSocket(), event, request);
       },
-      { giveUpAfterMs: 300_000 },
+      { giveUpAfterMs: GIVE_UP_MS },
     );
   }
 

@@ -147,8 +147,9 @@ class FakeServer {
       ...fields,
     });
     room.log.push(entry);
+    const intervals = intervalsOf(room.log, room.ownerId);
     for (const socket of this.#io.sockets.sockets.values()) {
-      const covered = visible(this.#intervals(room, String(socket.data)), seq);
+      const covered = visible(intervals.get(String(socket.data)) ?? [], seq);
       if (socket === origin || (!covered && this.#faults.leak !== true)) continue;
       this.#pushed += 1;
       if (this.#faults.dropEvery !== undefined && this.#pushed % this.#faults.dropEvery === 0) continue;

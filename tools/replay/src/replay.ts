@@ -74,7 +74,12 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
         }),
       );
     });
-    const conversations = await Promise.all(plays.map((play) => play.run()));
+    // All are waited for, so that none goes on behind the back of who asked when another fails.
+    const outcomes = await Promise.allSettled(plays.map((play) => play.run()));
+    const conversations = outcomes.map((outcome) => {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      return outcome.value;
+    });
     return { conversations, ok: conversations.every(faultless) };
   } finally {
     rest.close();

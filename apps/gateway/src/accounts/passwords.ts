@@ -10,7 +10,7 @@ export interface PasswordCost {
   readonly parallelism: number;
 }
 
-/** OWASP's first choice for argon2id: 19 MiB, two passes, one lane; about 20 ms of a core. */
+/** OWASP's first choice for argon2id: 19 MiB, two passes, one lane; about 10 ms of a core. */
 export const OWASP_COST: PasswordCost = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
 export interface PasswordsOptions {
