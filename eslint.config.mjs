@@ -12,7 +12,8 @@ const layers = [
   { type: 'domain', pattern: 'libs/conversation' },
   {
     type: 'port',
-    pattern: 'libs/{conversation-log,directory,event-bus,session-registry,presence-store,frame-bus,discovery,rate-limiter}',
+    pattern:
+      'libs/{conversation-log,directory,event-bus,session-registry,presence-store,frame-bus,discovery,rate-limiter}',
   },
   { type: 'kit', pattern: 'libs/{service-kit,links,tickets}' },
   { type: 'standalone', pattern: 'apps/standalone' },
@@ -31,9 +32,14 @@ export default tseslint.config(
     settings: {
       'boundaries/elements': layers,
       'import-x/resolver-next': [
-        createTypeScriptImportResolver({ project: 'tsconfig.json', conditionNames: ['@parley/source', 'types', 'import', 'default'] }),
+        createTypeScriptImportResolver({
+          project: 'tsconfig.json',
+          conditionNames: ['@parley/source', 'types', 'import', 'default'],
+        }),
       ],
-      'import/resolver': { typescript: { project: 'tsconfig.json', conditionNames: ['@parley/source', 'types', 'import', 'default'] } },
+      'import/resolver': {
+        typescript: { project: 'tsconfig.json', conditionNames: ['@parley/source', 'types', 'import', 'default'] },
+      },
     },
     rules: {
       '@typescript-eslint/no-floating-promises': 'error',

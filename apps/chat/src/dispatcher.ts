@@ -139,7 +139,8 @@ export class Dispatcher {
       error instanceof ParleyError ? error.refusal : { code: 'internal', message: 'The request failed' };
     const { code } = refusal;
     metrics.requests.inc({ event: known ? event : 'unknown', outcome: code });
-    if (code === 'internal') context.log.error({ err: error, requestId, event, userId: session.userId }, 'request failed');
+    if (code === 'internal')
+      context.log.error({ err: error, requestId, event, userId: session.userId }, 'request failed');
     if (MISBEHAVIOUR.has(known ? code : event === OVERSIZED_EVENT ? 'too_large' : 'unknown_event')) {
       if (session.misbehaved(context.clock.now())) {
         // After the acknowledgement of this one.

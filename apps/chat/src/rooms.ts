@@ -123,9 +123,7 @@ export class Rooms {
     const userIds = [...new Set([...room.sessions.keys()].map(({ userId }) => userId))];
     try {
       const { appliedSeq, members } = await this.directory.memberships(conversationId, userIds, memberSeq);
-      const present = new Set<UserId>(
-        userIds.filter((userId) => currentInterval(members.get(userId)) !== undefined),
-      );
+      const present = new Set<UserId>(userIds.filter((userId) => currentInterval(members.get(userId)) !== undefined));
       const asked = new Set(userIds);
       for (const session of [...room.sessions.keys()]) {
         if (asked.has(session.userId) && !present.has(session.userId)) this.leave(session, conversationId);

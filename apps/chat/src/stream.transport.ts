@@ -1,13 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import {
-  ERRORS,
-  type InstanceId,
-  ParleyError,
-  parseStreamCursor,
-  type SessionId,
-  toProblem,
-} from '@parley/contracts';
+import { ERRORS, type InstanceId, ParleyError, parseStreamCursor, type SessionId, toProblem } from '@parley/contracts';
 import type { Clock, Timer } from '@parley/service-kit';
 
 import { EncodedFrame } from './encoded-frame.js';

@@ -1,4 +1,11 @@
-import { type ConversationId, type DirectoryLink, ParleyError, seq, type UserId, type WorkspaceId } from '@parley/contracts';
+import {
+  type ConversationId,
+  type DirectoryLink,
+  ParleyError,
+  seq,
+  type UserId,
+  type WorkspaceId,
+} from '@parley/contracts';
 import { currentInterval } from '@parley/conversation';
 import type { FrameBus, RoomFrame } from '@parley/frame-bus';
 import type { Clock, Timer } from '@parley/service-kit';

@@ -227,9 +227,7 @@ export class DeliveryService {
     if (named.length === 0) return [];
     // Whoever is mentioned without being a member hears nothing of it.
     const { members } = await this.ports.directory.memberships(record.conversationId, named, memberSeq);
-    const userIds = named.filter((userId) =>
-      canSee(visibleRanges(record.history, members.get(userId) ?? []), entry),
-    );
+    const userIds = named.filter((userId) => canSee(visibleRanges(record.history, members.get(userId) ?? []), entry));
     if (userIds.length === 0) return [];
     return [
       {
@@ -315,7 +313,12 @@ export class DeliveryService {
           frames: [{ event: 'conversation.created', data: JSON.stringify(view) }],
           receivedAtMs: 0,
           ...(conversation.type === 'channel'
-            ? { room: { op: 'join', channel: { conversationId: conversation.id, joinedSeq: seq(0), appliedSeq: seq(0) } } }
+            ? {
+                room: {
+                  op: 'join',
+                  channel: { conversationId: conversation.id, joinedSeq: seq(0), appliedSeq: seq(0) },
+                },
+              }
             : {}),
         },
         inbox: [],

@@ -1,7 +1,4 @@
-import {
-  type BusRecord,
-  type EventBus,
-} from '@parley/event-bus';
+import { type BusRecord, type EventBus } from '@parley/event-bus';
 import type { InboxRecord, InstanceId, SessionRecord, UserId, UserPush, WorkspaceId } from '@parley/contracts';
 import type { Watch } from '@parley/discovery';
 import type { Links } from '@parley/links';

@@ -40,8 +40,7 @@ export function directoryLink({ directory, projection, views, positions, sync }:
     },
     acquainted: (actor, userIds) => directory.acquainted(actor.workspaceId, actor.userId, userIds),
     sync: (actor, body) => sync.all(actor, body),
-    mark: (actor, { kind, conversationId, seq: at }, origin) =>
-      positions.mark(actor, conversationId, kind, at, origin),
+    mark: (actor, { kind, conversationId, seq: at }, origin) => positions.mark(actor, conversationId, kind, at, origin),
     async conversationFor(actor, id) {
       try {
         return await views.one(actor, id);

@@ -104,7 +104,8 @@ function shape(schema: unknown, document: Json, indent = '', depth = 0): string 
   if (of['type'] === 'object' && properties !== undefined) {
     const required = new Set((of['required'] as string[] | undefined) ?? []);
     const lines = Object.entries(properties).map(
-      ([name, type]) => `${indent}  ${name}${required.has(name) ? '' : '?'}: ${shape(type, document, `${indent}  `, depth + 1)}`,
+      ([name, type]) =>
+        `${indent}  ${name}${required.has(name) ? '' : '?'}: ${shape(type, document, `${indent}  `, depth + 1)}`,
     );
     return `{\n${lines.join('\n')}\n${indent}}`;
   }

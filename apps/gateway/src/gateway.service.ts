@@ -178,11 +178,7 @@ export class GatewayService {
     });
     const admission = new Admission(authenticator, ports.limiter, config);
     if (this.#watch === undefined) throw new Error('start comes before open');
-    const assignments = new Assignments(
-      this.#watch,
-      new TicketIssuer({ key: ports.ticketKey, nowMs }),
-      context,
-    );
+    const assignments = new Assignments(this.#watch, new TicketIssuer({ key: ports.ticketKey, nowMs }), context);
 
     const app = express();
     app.disable('x-powered-by');

@@ -124,8 +124,7 @@ export function conversationHandlers(ports: ConversationPorts): Pick<RestHandler
         op: 'added',
         userIds: body.userIds,
       });
-      const added =
-        outcome.kind === 'accepted' && outcome.entry.kind === 'member' ? outcome.entry.userIds : [];
+      const added = outcome.kind === 'accepted' && outcome.entry.kind === 'member' ? outcome.entry.userIds : [];
       return { status: 200, body: { seq: seqOf(outcome), added } };
     },
     async updateMember({ params, body }, context) {
@@ -157,7 +156,11 @@ function defaultHistory(type: ConversationType): History {
 }
 
 function checkedType(
-  body: { readonly type: ConversationType; readonly visibility?: string | undefined; readonly name?: string | undefined },
+  body: {
+    readonly type: ConversationType;
+    readonly visibility?: string | undefined;
+    readonly name?: string | undefined;
+  },
   others: readonly UserId[],
 ): ConversationType {
   const invalid = (path: string, message: string): ParleyError =>

@@ -71,7 +71,11 @@ export function bindRoutes(
     app[method](path, json, async (request: Request, response: Response) => {
       const startedMs = performance.now();
       const given = request.get('traceparent');
-      const span = tracing.span('gateway', `${route.method} ${route.path}`, given !== undefined && TRACEPARENT.test(given) ? given : undefined);
+      const span = tracing.span(
+        'gateway',
+        `${route.method} ${route.path}`,
+        given !== undefined && TRACEPARENT.test(given) ? given : undefined,
+      );
       let failure: unknown;
       try {
         const context: OpenContext = {
@@ -82,7 +86,12 @@ export function bindRoutes(
           traceparent: span.traceparent,
         };
         const caller = await admission.admit(name, route, request.get('authorization'), context);
-        const answer = await call(handlers, name, inputOf(route, request), caller === null ? context : { ...context, caller });
+        const answer = await call(
+          handlers,
+          name,
+          inputOf(route, request),
+          caller === null ? context : { ...context, caller },
+        );
         response.status(answer.status);
         if (answer.body === null) response.end();
         else response.json(answer.body);
@@ -114,7 +123,8 @@ export function requestIdOf(response: Response): string {
 export function sendProblem(response: Response, error: unknown, log: ServiceContext['log']): void {
   const requestId = requestIdOf(response);
   if (!(error instanceof ParleyError)) log.error({ err: error, requestId }, 'request failed');
-  const refusal: Refusal = error instanceof ParleyError ? error.refusal : { code: 'internal', message: 'The request failed' };
+  const refusal: Refusal =
+    error instanceof ParleyError ? error.refusal : { code: 'internal', message: 'The request failed' };
   if (response.headersSent) {
     response.destroy();
     return;
@@ -177,6 +187,7 @@ function bodyError(error: unknown): unknown {
   };
   const code = codes[String(error.type)];
   if (code === undefined) return error;
-  const message = code === 'too_large' ? `A body has at most ${LIMITS.bodyMaxBytes} bytes` : 'The body could not be read';
+  const message =
+    code === 'too_large' ? `A body has at most ${LIMITS.bodyMaxBytes} bytes` : 'The body could not be read';
   return new ParleyError(code, message);
 }

@@ -8,7 +8,11 @@ class Components {
   readonly schemas: Json = {};
 
   schema(type: z.ZodType, io: 'input' | 'output'): Json {
-    const { $schema: _dialect, $defs, ...schema } = z.toJSONSchema(type, {
+    const {
+      $schema: _dialect,
+      $defs,
+      ...schema
+    } = z.toJSONSchema(type, {
       io,
       unrepresentable: 'any',
       cycles: 'ref',
@@ -36,7 +40,9 @@ function withRefs(value: unknown): unknown {
       .filter(([key]) => key !== 'id')
       .map(([key, inner]) => [
         key,
-        key === '$ref' && typeof inner === 'string' ? inner.replace('#/$defs/', '#/components/schemas/') : withRefs(inner),
+        key === '$ref' && typeof inner === 'string'
+          ? inner.replace('#/$defs/', '#/components/schemas/')
+          : withRefs(inner),
       ]),
   );
 }
@@ -53,10 +59,7 @@ export function openApiDocument(version: string): Json {
       summary: route.summary,
       ...(route.auth === 'none' ? { security: [] } : {}),
       ...(route.auth === 'none' || route.auth === 'self' ? {} : { 'x-scope': route.auth }),
-      parameters: [
-        ...parameters(components, route.params, 'path'),
-        ...parameters(components, route.query, 'query'),
-      ],
+      parameters: [...parameters(components, route.params, 'path'), ...parameters(components, route.query, 'query')],
       ...(route.body === undefined
         ? {}
         : {
@@ -71,7 +74,9 @@ export function openApiDocument(version: string): Json {
             status,
             {
               description: Number(status) === 201 ? 'Created' : 'OK',
-              ...(body === null ? {} : { content: { 'application/json': { schema: components.schema(body, 'output') } } }),
+              ...(body === null
+                ? {}
+                : { content: { 'application/json': { schema: components.schema(body, 'output') } } }),
             },
           ]),
         ),
@@ -80,8 +85,12 @@ export function openApiDocument(version: string): Json {
     };
     (paths[route.path] ??= {})[route.method.toLowerCase()] = operation;
   }
-  paths['/v1/events'] = { get: streamOperation('events', 'Server-sent events: the same events as the socket’s', 'text/event-stream') };
-  paths['/v1/events/poll'] = { get: streamOperation('pollEvents', 'Long poll: `{events: [{event, data}], cursor}`', 'application/json') };
+  paths['/v1/events'] = {
+    get: streamOperation('events', 'Server-sent events: the same events as the socket’s', 'text/event-stream'),
+  };
+  paths['/v1/events/poll'] = {
+    get: streamOperation('pollEvents', 'Long poll: `{events: [{event, data}], cursor}`', 'application/json'),
+  };
   return {
     openapi: '3.1.0',
     info: {
@@ -126,7 +135,9 @@ function streamOperation(operationId: string, summary: string, mediaType: string
         ? { name: 'Last-Event-ID', in: 'header', required: false, schema: text }
         : { name: 'timeoutMs', in: 'query', required: false, schema: { type: 'integer', maximum: 30_000 } },
     ],
-    responses: { 200: { description: 'Events; see the AsyncAPI document', content: { [mediaType]: { schema: text } } } },
+    responses: {
+      200: { description: 'Events; see the AsyncAPI document', content: { [mediaType]: { schema: text } } },
+    },
   };
 }
 

@@ -1,4 +1,12 @@
-import { type LogEntry, type Message, type MessageEntry, ParleyError, type Seq, seq, type UserId } from '@parley/contracts';
+import {
+  type LogEntry,
+  type Message,
+  type MessageEntry,
+  ParleyError,
+  type Seq,
+  seq,
+  type UserId,
+} from '@parley/contracts';
 import { canSee, changesByTarget, covers, foldMessage, viewMessage } from '@parley/conversation';
 import type { ConversationLog } from '@parley/conversation-log';
 
@@ -6,9 +14,7 @@ import type { ReadAccess } from './access.js';
 
 const noMessage = (): ParleyError => new ParleyError('not_found', 'There is no such message');
 
-type Window =
-  | { readonly kind: 'latest' }
-  | { readonly kind: 'before' | 'after' | 'around'; readonly seq: number };
+type Window = { readonly kind: 'latest' } | { readonly kind: 'before' | 'after' | 'around'; readonly seq: number };
 
 /** Messages as they now read, behind the one visibility rule. */
 export class Reading {

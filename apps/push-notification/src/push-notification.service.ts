@@ -15,10 +15,11 @@ export class PushNotificationService {
   #subscription: Subscription | undefined;
 
   constructor(private readonly ports: PushNotificationPorts) {
-    this.#decisions = ports.context.metrics.counter('parley_push_decisions_total', 'Inbox records by what became of them', [
-      'reason',
-      'decision',
-    ]);
+    this.#decisions = ports.context.metrics.counter(
+      'parley_push_decisions_total',
+      'Inbox records by what became of them',
+      ['reason', 'decision'],
+    );
   }
 
   async start(): Promise<void> {

@@ -128,7 +128,9 @@ export class ConversationWriter {
       this.#ports.metrics.conflicts.inc();
       this.#state = undefined;
     }
-    throw new ParleyError('unavailable', 'The conversation is being written to from elsewhere', { retryAfterMs: 1_000 });
+    throw new ParleyError('unavailable', 'The conversation is being written to from elsewhere', {
+      retryAfterMs: 1_000,
+    });
   }
 
   /** Decides and appends; false when another writer was there first. */
@@ -282,7 +284,7 @@ export class ConversationWriter {
     // The unsealed tail is always in memory: its client ids may not be found anywhere else.
     const after = seq(Math.max(0, Math.min(head.sealedSeq, head.seq - RECENT_CLIENT_IDS_MAX / 2)));
     const tail: StoredEntry[] = [];
-    for (let from = after; from < head.seq; ) {
+    for (let from = after; from < head.seq;) {
       const page = await log.read(this.#id, { after: from, upTo: head.seq, limit: 1_000 });
       const last = page.at(-1);
       if (last === undefined) break;

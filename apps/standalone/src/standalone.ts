@@ -42,7 +42,8 @@ export async function startStandalone(env: NodeJS.ProcessEnv): Promise<Standalon
   const config = readConfig(standaloneSettings, env);
   const context = createContext(config);
   const { log, metrics, readiness, tracing } = context;
-  if (config.PARLEY_RATE_LIMITS === 'off') log.warn('rate limits are off (PARLEY_RATE_LIMITS=off): for load tests only');
+  if (config.PARLEY_RATE_LIMITS === 'off')
+    log.warn('rate limits are off (PARLEY_RATE_LIMITS=off): for load tests only');
   if (config.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined) {
     await tracing.start(config.OTEL_EXPORTER_OTLP_ENDPOINT, 'parley');
   }

@@ -44,9 +44,7 @@ export const CustomContent = z
   .meta({ id: 'CustomContent' });
 
 /** What a message says. */
-export const Content = z
-  .union([TextContent, MediaContent, EncryptedContent, CustomContent])
-  .meta({ id: 'Content' });
+export const Content = z.union([TextContent, MediaContent, EncryptedContent, CustomContent]).meta({ id: 'Content' });
 export type Content = z.infer<typeof Content>;
 
 /** A user id, or everyone: `channel` (all members), `here` (all members who are online). */

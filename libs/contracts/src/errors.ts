@@ -130,7 +130,8 @@ function collectIssues(issues: readonly z.core.$ZodIssue[], at: readonly Propert
   for (const issue of issues.slice(0, 20)) {
     const path = [...at, ...issue.path];
     if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys.slice(0, 20)) found.push({ path: [...path, key].map(String).join('.'), message: 'unknown field' });
+      for (const key of issue.keys.slice(0, 20))
+        found.push({ path: [...path, key].map(String).join('.'), message: 'unknown field' });
     } else if (issue.code === 'invalid_union' && issue.errors.length > 0) {
       collectIssues(meantBranch(issue.errors), path, found);
     } else {
@@ -141,7 +142,9 @@ function collectIssues(issues: readonly z.core.$ZodIssue[], at: readonly Propert
 
 /** The branch that does not complain about the discriminator `type`, or the one with the fewest complaints. */
 function meantBranch(branches: readonly (readonly z.core.$ZodIssue[])[]): readonly z.core.$ZodIssue[] {
-  const named = branches.find((issues) => issues.every((issue) => issue.path[0] !== 'type' && issue.path.length + issues.length > 0));
+  const named = branches.find((issues) =>
+    issues.every((issue) => issue.path[0] !== 'type' && issue.path.length + issues.length > 0),
+  );
   return named ?? [...branches].sort((a, b) => a.length - b.length)[0] ?? [];
 }
 

@@ -131,7 +131,11 @@ export const ROUTES = {
     auth: 'users:write',
     body: z.strictObject({
       displayName: DisplayName.optional(),
-      avatarUrl: z.url({ protocol: /^https?$/ }).max(2_048).nullable().optional(),
+      avatarUrl: z
+        .url({ protocol: /^https?$/ })
+        .max(2_048)
+        .nullable()
+        .optional(),
     }),
     responses: { 200: User },
   },
@@ -351,13 +355,12 @@ export const ROUTES = {
     summary: 'Messages as they now read, in order of seq; without a position the latest',
     auth: 'messages:read',
     params: conversationParams,
-    query: z
-      .strictObject({
-        before: queryInt(EntrySeq).optional(),
-        after: queryInt(Seq).optional(),
-        around: queryInt(EntrySeq).optional(),
-        limit: pageLimit,
-      }),
+    query: z.strictObject({
+      before: queryInt(EntrySeq).optional(),
+      after: queryInt(Seq).optional(),
+      around: queryInt(EntrySeq).optional(),
+      limit: pageLimit,
+    }),
     responses: { 200: MessagePage },
   },
   message: {

@@ -110,9 +110,7 @@ export const Receipts = z
   .object({
     deliveredCount: z.int(),
     readCount: z.int(),
-    items: z.array(
-      z.object({ userId: UserId, deliveredAt: Timestamp.optional(), readAt: Timestamp.optional() }),
-    ),
+    items: z.array(z.object({ userId: UserId, deliveredAt: Timestamp.optional(), readAt: Timestamp.optional() })),
     nextCursor: z.string().nullable(),
   })
   .meta({ id: 'Receipts' });

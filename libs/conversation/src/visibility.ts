@@ -1,4 +1,11 @@
-import { type ConversationFacts, type LogEntry, type MembershipInterval, type Seq, seq, targetSeqOf } from '@parley/contracts';
+import {
+  type ConversationFacts,
+  type LogEntry,
+  type MembershipInterval,
+  type Seq,
+  seq,
+  targetSeqOf,
+} from '@parley/contracts';
 
 type History = ConversationFacts['history'];
 

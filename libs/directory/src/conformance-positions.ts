@@ -129,5 +129,27 @@ export function positionsConformance(open: () => Directory): void {
       expect(await directory.countPositions(id, seq(12), sender)).toEqual({ delivered: 1, read: 1 });
       expect(await directory.countPositions(id, seq(99), sender)).toEqual({ delivered: 0, read: 0 });
     });
+
+    it('leaves out those who joined after the message: they have not received it', async () => {
+      const directory = open();
+      const { id, userIds } = await group(directory, 2);
+      const [sender, before] = userIds;
+      const [first, later] = [freshUserId(), freshUserId()];
+      const { workspaceId } = (await directory.conversation(id)) ?? {};
+      if (workspaceId === undefined) throw new Error('there is no such conversation');
+      for (const userId of [first, later]) await directory.createUser(newUser(workspaceId, { id: userId }), at(0));
+      await apply(directory, id, 0, [memberEntry(id, 4, 'added', [first]), memberEntry(id, 6, 'added', [later])]);
+      await directory.mark(before, id, { kind: 'read', seq: seq(6), at: at(7) });
+      const listed = async (n: number) =>
+        (await directory.positionsFrom(id, seq(n), sender, { limit: 10, cursor: null })).items.map((p) => p.userId);
+      expect(await listed(3)).toEqual([before]);
+      expect(await directory.countPositions(id, seq(3), sender)).toEqual({ delivered: 1, read: 1 });
+      expect(await listed(4)).toEqual([before, first].sort());
+      expect(await directory.countPositions(id, seq(4), sender)).toEqual({ delivered: 2, read: 2 });
+      // Positions of those who joined later still count for what came after them.
+      await directory.mark(later, id, { kind: 'delivered', seq: seq(9), at: at(8) });
+      expect(await listed(7)).toEqual([later]);
+      expect(await directory.countPositions(id, seq(7), sender)).toEqual({ delivered: 1, read: 0 });
+    });
   });
 }

@@ -218,13 +218,17 @@ export interface Directory {
     id: ConversationId,
     mark: { readonly kind: 'read' | 'delivered' | 'unread'; readonly seq: Seq; readonly at: string },
   ): Promise<(Position & { readonly moved: boolean }) | null>;
-  /** Current members, other than `exceptUserId`, whose delivered position is at least `seq`, by user id. */
+  /**
+   * Current members, other than `exceptUserId`, whose delivered position is at least `seq`, by user id. Whoever joined
+   * after `seq` has not received it, whatever their position says.
+   */
   positionsFrom(
     id: ConversationId,
     seq: Seq,
     exceptUserId: UserId,
     page: { readonly limit: number; readonly cursor: string | null },
   ): Promise<Page<Position>>;
+  /** Of the members that `positionsFrom` lists: all of them, and those whose read position is at least `seq`. */
   countPositions(
     id: ConversationId,
     seq: Seq,

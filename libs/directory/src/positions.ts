@@ -44,6 +44,7 @@ export function positions({ db }: Store): Positions {
       return row === undefined ? null : { ...toPosition(row), moved: numUpdatedRows === 1n };
     },
 
+    // A member's positions start at the entry that added them: they say nothing of messages from before it.
     async positionsFrom(id, seq, exceptUserId, page) {
       const after = page.cursor === null ? null : decodeCursor(PositionCursor, page.cursor)[0];
       const rows = await db
@@ -51,6 +52,7 @@ export function positions({ db }: Store): Positions {
         .select(POSITION_COLUMNS)
         .where('conversation_id', '=', id)
         .where('delivered_seq', '>=', seq)
+        .where('joined_seq', '<=', seq)
         .where('user_id', '<>', exceptUserId)
         .$if(after !== null, (q) => q.where('user_id', '>', after ?? ''))
         .orderBy('user_id')
@@ -68,6 +70,7 @@ export function positions({ db }: Store): Positions {
         ])
         .where('conversation_id', '=', id)
         .where('delivered_seq', '>=', seq)
+        .where('joined_seq', '<=', seq)
         .where('user_id', '<>', exceptUserId)
         .executeTakeFirstOrThrow();
       return { delivered: row.delivered, read: row.read };

@@ -47,7 +47,11 @@ export class Tracing {
     const parentContext = parent === undefined ? context.active() : extract(parent);
     const span = trace
       .getTracer('parley')
-      .startSpan(name, { kind: SpanKind.INTERNAL, attributes: { ...attributes, 'parley.service': service } }, parentContext);
+      .startSpan(
+        name,
+        { kind: SpanKind.INTERNAL, attributes: { ...attributes, 'parley.service': service } },
+        parentContext,
+      );
     return {
       traceparent: inject(trace.setSpan(parentContext, span)),
       end: (error) => finish(span, error),

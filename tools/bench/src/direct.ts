@@ -4,7 +4,7 @@ import { measureCeiling } from './ceiling.js';
 import { trafficLine } from './report.js';
 import { closeAll, type Rig } from './rig.js';
 import type { Figure } from './targets.js';
-import { held, highestHeld, type Sender } from './traffic.js';
+import { held, highestHeld, median, rateNote, type Sender } from './traffic.js';
 
 const HELD_MS = 250;
 const SLOW_RATE = 200;
@@ -48,19 +48,18 @@ export async function measureDirect(rig: Rig): Promise<Figure[]> {
       ...{ rooms: pairs, sessionsPerRoom: 2, durationMs: stepMs / 2 },
       ratePerSecond: HEADROOM * Math.max(rate, directRates[0] ?? 0),
     });
-    const again = await measure(SLOW_RATE);
-    const better = again.delivery.p99Ms < slow.delivery.p99Ms ? again : slow;
-    const note = `better of two runs, ${latencyPair(slow)} and ${latencyPair(again)}`;
+    const slows = [slow, await measure(SLOW_RATE), await measure(SLOW_RATE)];
+    const note = `median of ${slows.length} runs`;
     return [
-      { name: 'direct-rate', value: best === undefined ? Number.NaN : rate, note: `${pairs} pairs` },
-      { name: 'direct-ack', value: better.ack.p50Ms, note },
-      { name: 'direct-delivery', value: better.delivery.p99Ms, note },
+      {
+        name: 'direct-rate',
+        value: best === undefined ? Number.NaN : rate,
+        note: rateNote(best, directRates, `${pairs} pairs`),
+      },
+      { name: 'direct-ack', value: median(slows.map(({ ack }) => ack.p50Ms)), note },
+      { name: 'direct-delivery', value: median(slows.map(({ delivery }) => delivery.p99Ms)), note },
     ];
   } finally {
     closeAll(sessions);
   }
-}
-
-function latencyPair({ ack, delivery }: { ack: { p50Ms: number }; delivery: { p99Ms: number } }): string {
-  return `${ack.p50Ms.toFixed(2)}/${delivery.p99Ms.toFixed(2)}`;
 }

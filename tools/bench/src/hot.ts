@@ -3,7 +3,7 @@ import { untilAnswered } from '@parley/load';
 import { trafficLine } from './report.js';
 import { closeAll, type Rig } from './rig.js';
 import type { Figure } from './targets.js';
-import { held, highestHeld, type Sender } from './traffic.js';
+import { held, highestHeld, rateNote, type Sender } from './traffic.js';
 
 const HELD_MS = 1_000;
 
@@ -39,7 +39,7 @@ export async function measureHot(rig: Rig): Promise<Figure[]> {
       (result) => held(result, { of: 'ack', p99Ms: HELD_MS }),
     );
     const note = `${sessions.length} senders, each entry to all others, ack p99 < ${HELD_MS / 1_000} s`;
-    return [{ name: 'hot-rate', value: best?.ratePerSecond ?? Number.NaN, note }];
+    return [{ name: 'hot-rate', value: best?.ratePerSecond ?? Number.NaN, note: rateNote(best, hotRates, note) }];
   } finally {
     closeAll(sessions);
   }

@@ -4,7 +4,7 @@ import { measureCeiling } from './ceiling.js';
 import { trafficLine } from './report.js';
 import { closeAll, type Rig } from './rig.js';
 import type { Figure } from './targets.js';
-import { cpuPer100kDeliveries, held, highestHeld, type Sender, type TrafficResult } from './traffic.js';
+import { cpuPer100kDeliveries, held, highestHeld, rateNote, type Sender, type TrafficResult } from './traffic.js';
 
 const HELD_MS = 1_000;
 const CPU_RATE = 100;
@@ -44,7 +44,7 @@ export async function measureRoom(rig: Rig): Promise<Figure[]> {
     const atCpuRate = results.find((one) => one.ratePerSecond === CPU_RATE);
     const note = `${roomSessions} sessions of ${members.length} members`;
     return [
-      { name: 'room-rate', value: rate, note },
+      { name: 'room-rate', value: rate, note: rateNote(best, roomRates, note) },
       { name: 'room-last', value: slow.last.p50Ms, note },
       { name: 'delivery-cpu', value: atCpuRate === undefined ? Number.NaN : cpuPer100kDeliveries(atCpuRate), note },
     ];

@@ -7,16 +7,14 @@ import { pinThisProcess, SERVER_CORE } from './cores.js';
 import type { Rig } from './rig.js';
 import { textOf } from './marker.js';
 import type { Figure } from './targets.js';
+import { median } from './traffic.js';
 
 /** From the start of the process on no data at all to the first acknowledged message of a new user. */
 export async function measureStart(rig: Rig): Promise<Figure[]> {
   const seconds: number[] = [];
   for (let at = 0; at < rig.scale.starts; at += 1) seconds.push(await startOnce(rig.entry));
-  seconds.sort((a, b) => a - b);
   rig.print(`  ${seconds.length} starts: ${seconds.map((one) => one.toFixed(2)).join(', ')} s`);
-  return [
-    { name: 'start', value: seconds[Math.floor(seconds.length / 2)] ?? Number.NaN, note: 'two registrations included' },
-  ];
+  return [{ name: 'start', value: median(seconds), note: 'two registrations included' }];
 }
 
 async function startOnce(entry: string): Promise<number> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 
-import { figureLine, meets, TARGETS } from './targets.js';
+import { compare, figureLine, meets, TARGETS } from './targets.js';
 
 describe('targets', () => {
   it('are met at the bound and short beyond it', () => {
@@ -12,12 +12,17 @@ describe('targets', () => {
 
   it('are short when nothing could be measured', () => {
     expect(meets(TARGETS.fetch, Number.NaN)).toBe(false);
-    expect(figureLine({ name: 'fetch', value: Number.NaN })).toContain('SHORT');
+    expect(figureLine({ name: 'fetch', value: Number.NaN }, false)).toContain('SHORT');
   });
 
   it('stand beside the figure', () => {
-    expect(figureLine({ name: 'start', value: 0.5, note: 'cold' })).toBe(
+    expect(figureLine({ name: 'start', value: 0.5, note: 'cold' }, true)).toBe(
       'ok     start to first acknowledged message, median: 0.50 s, target ≤ 1 s  (cold)',
     );
+  });
+
+  it('are not compared with the figures of a quick run', () => {
+    expect(compare({ name: 'start', value: 0.5 }, false)).toBe('not compared');
+    expect(compare({ name: 'start', value: 0.5 }, true)).toBe('ok');
   });
 });

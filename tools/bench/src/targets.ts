@@ -37,11 +37,20 @@ export function meets(target: Target, value: number): boolean {
   );
 }
 
-export function figureLine({ name, value, note }: Figure): string {
+/** A figure of a quick run is not the target's: its sizes are smaller and its times too short to be held. */
+export type Comparison = 'ok' | 'short' | 'not compared';
+
+export function compare({ name, value }: Figure, comparable: boolean): Comparison {
+  if (!comparable && Number.isFinite(value)) return 'not compared';
+  return meets(TARGETS[name], value) ? 'ok' : 'short';
+}
+
+export function figureLine(figure: Figure, comparable: boolean): string {
+  const { name, value, note } = figure;
   const target: Target = TARGETS[name];
   const wanted = target.atLeast === undefined ? `≤ ${target.atMost ?? ''}` : `≥ ${target.atLeast}`;
   const measured = Number.isFinite(value) ? value.toFixed(value < 100 ? 2 : 0) : 'not held at any rate';
-  const verdict = meets(target, value) ? 'ok   ' : 'SHORT';
+  const verdict = { ok: 'ok   ', short: 'SHORT', 'not compared': '–    ' }[compare(figure, comparable)];
   const remark = note === undefined ? '' : `  (${note})`;
   return `${verdict}  ${target.what}: ${measured} ${target.unit}, target ${wanted} ${target.unit}${remark}`;
 }

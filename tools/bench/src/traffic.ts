@@ -166,8 +166,17 @@ export async function highestHeld(
   return best;
 }
 
+/** What a reader of the highest rate has to know: whether there was a higher one that failed. */
+export function rateNote(best: TrafficResult | undefined, rates: readonly number[], note: string): string {
+  return best !== undefined && best.ratePerSecond === rates.at(-1) ? `${note}; no higher rate was tried` : note;
+}
+
 export function cpuPer100kDeliveries({ server, delivered }: TrafficResult): number {
   return delivered === 0 ? Number.NaN : (server.cpuSeconds / delivered) * 100_000;
+}
+
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
 function stats(serverPid: number): Promise<[ProcessStats, ProcessStats]> {
