@@ -105,7 +105,7 @@ export class Rooms {
     let delivered = 0;
     for (const [session, joinedSeq] of room.sessions) {
       if (session.id === push.exceptSessionId) continue;
-      if (fromJoin && joinedSeq > push.showsSeq) continue;
+      if (fromJoin && push.showsSeq > 0 && joinedSeq > push.showsSeq) continue;
       if (excepted?.has(session.userId) === true) continue;
       for (const frame of frames) session.deliver(frame);
       delivered += 1;

@@ -11,7 +11,7 @@ import {
   seq,
   type UserId,
 } from '@parley/contracts';
-import { canSee, visibleRanges } from '@parley/conversation';
+import { covers, visibleRanges } from '@parley/conversation';
 import type { ConversationLog } from '@parley/conversation-log';
 import type { Subscription } from '@parley/event-bus';
 import type { FrameBus } from '@parley/frame-bus';
@@ -149,7 +149,7 @@ export class DeliveryService {
         history,
         frames: [frame],
         seq: entry.seq,
-        showsSeq: 'targetSeq' in entry ? entry.targetSeq : entry.seq,
+        showsSeq: entry.seq,
         memberSeq,
         prevMemberSeq,
         ...(affected.length === 0 ? {} : { exceptUserIds: affected }),
@@ -227,7 +227,9 @@ export class DeliveryService {
     if (named.length === 0) return [];
     // Whoever is mentioned without being a member hears nothing of it.
     const { members } = await this.ports.directory.memberships(record.conversationId, named, memberSeq);
-    const userIds = named.filter((userId) => canSee(visibleRanges(record.history, members.get(userId) ?? []), entry));
+    const userIds = named.filter((userId) =>
+      covers(visibleRanges(record.history, members.get(userId) ?? []), entry.seq),
+    );
     if (userIds.length === 0) return [];
     return [
       {
@@ -251,7 +253,7 @@ export class DeliveryService {
       const affected = affectedUsers(entry);
       const frame = entryFrame(published);
       const userIds = ranges
-        .filter(({ userId, ranges: of }) => !affected.includes(userId) && canSee(of, entry))
+        .filter(({ userId, ranges: of }) => !affected.includes(userId) && covers(of, entry.seq))
         .map(({ userId }) => userId);
       addressed.push({
         push: {

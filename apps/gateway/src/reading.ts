@@ -7,7 +7,7 @@ import {
   seq,
   type UserId,
 } from '@parley/contracts';
-import { canSee, changesByTarget, covers, foldMessage, viewMessage } from '@parley/conversation';
+import { changesByTarget, covers, foldMessage, viewMessage } from '@parley/conversation';
 import type { ConversationLog } from '@parley/conversation-log';
 
 import type { ReadAccess } from './access.js';
@@ -66,7 +66,7 @@ export class Reading {
   async pins(access: ReadAccess, viewer: UserId): Promise<Message[]> {
     const pinned = new Map<number, number>();
     for (const { entry } of await this.log.readPins(access.facts.id)) {
-      if (entry.kind !== 'pin' || !canSee(access.ranges, entry)) continue;
+      if (entry.kind !== 'pin' || !covers(access.ranges, entry.targetSeq)) continue;
       pinned.delete(entry.targetSeq);
       if (entry.op === 'add') pinned.set(entry.targetSeq, entry.seq);
     }
@@ -87,7 +87,7 @@ export class Reading {
         messages.map(({ seq: at }) => at),
       ),
     ]);
-    const byTarget = changesByTarget(changes.map(({ entry }) => entry).filter((entry) => canSee(access.ranges, entry)));
+    const byTarget = changesByTarget(changes.map(({ entry }) => entry));
     return messages.map((message) =>
       viewMessage(foldMessage(message, byTarget.get(message.seq) ?? []), viewer, threads.get(message.seq)),
     );

@@ -10,7 +10,7 @@ import {
   type SyncPage,
   type SyncResult,
 } from '@parley/contracts';
-import { canSee, type SeqRange, visibleRanges } from '@parley/conversation';
+import { covers, type SeqRange, visibleRanges } from '@parley/conversation';
 import { type ConversationLog, type LogHead, READ_MAX_ENTRIES } from '@parley/conversation-log';
 import type { Directory } from '@parley/directory';
 
@@ -51,7 +51,7 @@ export class Sync {
       const last = page.at(-1);
       if (last === undefined) break;
       cursor = last.entry.seq;
-      for (const { entry } of page) if (canSee(ranges, entry)) entries.push(entry);
+      for (const { entry } of page) if (covers(ranges, entry.seq)) entries.push(entry);
     }
     return { entries, cursor, hasMore: cursor < end, head: head.seq };
   }

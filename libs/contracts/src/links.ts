@@ -169,7 +169,7 @@ export interface RoomPush {
   readonly frames: readonly Frame[];
   /** Position of the entry; sessions that joined later and whose history starts there do not get it. 0: no entry. */
   readonly seq: Seq;
-  /** The oldest entry whose content the frames show: its target, if it has one. */
+  /** The entry that the frames are or tell of (a thread's parent); who may not see it does not get them. 0: none. */
   readonly showsSeq: Seq;
   /** Membership as of this entry, and before it: a server that has not applied it asks the directory first. */
   readonly memberSeq: Seq;

@@ -1,11 +1,4 @@
-import {
-  type ConversationFacts,
-  type LogEntry,
-  type MembershipInterval,
-  type Seq,
-  seq,
-  targetSeqOf,
-} from '@parley/contracts';
+import { type ConversationFacts, type MembershipInterval, type Seq, seq } from '@parley/contracts';
 
 type History = ConversationFacts['history'];
 
@@ -21,6 +14,9 @@ const END = seq(Number.MAX_SAFE_INTEGER);
 /**
  * The one rule of what a person may see, everywhere: up to the entry that removed them, and from the entry that added
  * them where the conversation's history starts on joining. In order, without overlap.
+ *
+ * An entry that changes an earlier message is judged by its own position, as every other: an edit is something that was
+ * said now, in front of everyone who is here now. The message that it changes stays hidden.
  */
 export function visibleRanges(history: History, intervals: readonly MembershipInterval[]): readonly SeqRange[] {
   const ranges = intervals
@@ -42,21 +38,7 @@ export function covers(ranges: readonly SeqRange[], at: number): boolean {
   return ranges.some(({ from, to }) => from <= at && at <= to);
 }
 
-/**
- * Whether an entry is visible. An entry that changes a message shows something of it, so it is visible only to those
- * who may see that message too: otherwise an edit would tell a new member what was said before they came.
- */
-export function canSee(ranges: readonly SeqRange[], entry: LogEntry): boolean {
-  const target = targetSeqOf(entry);
-  return covers(ranges, entry.seq) && (target === undefined || covers(ranges, target));
-}
-
 /** The interval of a current member; undefined for former members and strangers. */
 export function currentInterval(intervals: readonly MembershipInterval[] | undefined): MembershipInterval | undefined {
   return intervals?.find(({ leftSeq }) => leftSeq === null);
-}
-
-/** Membership as of a position: what delivery asks for an entry's own seq. */
-export function memberAt(intervals: readonly MembershipInterval[], at: number): boolean {
-  return intervals.some(({ joinedSeq, leftSeq }) => joinedSeq <= at && (leftSeq === null || at <= leftSeq));
 }

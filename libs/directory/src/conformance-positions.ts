@@ -135,9 +135,6 @@ export function positionsConformance(open: () => Directory): void {
       const { id, userIds } = await group(directory, 2);
       const [sender, before] = userIds;
       const [first, later] = [freshUserId(), freshUserId()];
-      const { workspaceId } = (await directory.conversation(id)) ?? {};
-      if (workspaceId === undefined) throw new Error('there is no such conversation');
-      for (const userId of [first, later]) await directory.createUser(newUser(workspaceId, { id: userId }), at(0));
       await apply(directory, id, 0, [memberEntry(id, 4, 'added', [first]), memberEntry(id, 6, 'added', [later])]);
       await directory.mark(before, id, { kind: 'read', seq: seq(6), at: at(7) });
       const listed = async (n: number) =>
