@@ -6,6 +6,7 @@ import {
   parse,
   ParleyError,
   type Refusal,
+  type Scope,
   toErrorBody,
 } from '@parley/contracts';
 import type { BucketSpec, RateLimiter } from '@parley/rate-limiter';
@@ -39,6 +40,12 @@ const CLASSES: Readonly<Record<ClientEvent, RequestClass>> = {
   'presence.subscribe': 'lossy',
   'presence.unsubscribe': 'other',
   sync: 'other',
+};
+/** What an API key needs for a request; people need none. */
+const SCOPES: Readonly<Record<RequestClass, Scope>> = {
+  send: 'messages:write',
+  lossy: 'messages:read',
+  other: 'messages:read',
 };
 const SHED_AS: Readonly<Record<RequestClass, Shed | null>> = { send: 'sends', lossy: 'lossy', other: null };
 
@@ -117,6 +124,9 @@ export class Dispatcher {
   #admit(session: Session, event: ClientEvent): void {
     const { load, limiter, config, metrics } = this.#ports;
     const requestClass = CLASSES[event];
+    if (session.scopes !== null && !session.scopes.includes(SCOPES[requestClass])) {
+      throw new ParleyError('forbidden', `The API key lacks the scope ${SCOPES[requestClass]}`);
+    }
     const shed = SHED_AS[requestClass];
     if (shed !== null && load.sheds(shed)) {
       metrics.drops.inc({ reason: `shed_${requestClass}` });

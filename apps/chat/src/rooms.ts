@@ -2,6 +2,7 @@ import {
   type ChannelMembership,
   type ConversationId,
   type DirectoryLink,
+  ParleyError,
   type RoomPush,
   type Seq,
   seq,
@@ -120,13 +121,15 @@ export class Rooms {
 
   /** Asks who is still a member; everyone else leaves before anything is delivered. */
   async #check(conversationId: ConversationId, room: Room, memberSeq: Seq): Promise<void> {
-    const userIds = [...new Set([...room.sessions.keys()].map(({ userId }) => userId))];
+    const asked = new Map(room.sessions);
+    const userIds = [...new Set([...asked.keys()].map(({ userId }) => userId))];
     try {
       const { appliedSeq, members } = await this.directory.memberships(conversationId, userIds, memberSeq);
+      if (appliedSeq < memberSeq) throw new ParleyError('unavailable', `The directory is behind ${memberSeq}`);
       const present = new Set<UserId>(userIds.filter((userId) => currentInterval(members.get(userId)) !== undefined));
-      const asked = new Set(userIds);
-      for (const session of [...room.sessions.keys()]) {
-        if (asked.has(session.userId) && !present.has(session.userId)) this.leave(session, conversationId);
+      for (const [session, joinedSeq] of [...room.sessions]) {
+        // Who joined meanwhile, again or for the first time, was not asked about.
+        if (asked.get(session) === joinedSeq && !present.has(session.userId)) this.leave(session, conversationId);
       }
       room.asOf = seq(Math.min(room.asOf, appliedSeq));
       const waiting = room.checking ?? [];

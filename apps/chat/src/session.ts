@@ -1,4 +1,4 @@
-import type { ConversationId, DeviceId, SessionId, UserId, WorkspaceId } from '@parley/contracts';
+import type { ConversationId, DeviceId, Scope, SessionId, UserId, WorkspaceId } from '@parley/contracts';
 
 import type { EncodedFrame } from './encoded-frame.js';
 
@@ -20,6 +20,8 @@ export interface SessionIdentity {
   readonly deviceId: DeviceId;
   /** The sign-in that the session ends with; null for API keys and outside issuers. */
   readonly familyId: string | null;
+  /** What an API key may do; null for people, who may do what their roles permit. */
+  readonly scopes: readonly Scope[] | null;
   /** When the token that opened the session expires; null: never. */
   readonly expiresAtMs: number | null;
 }
@@ -45,6 +47,7 @@ export class Session {
   readonly userId: UserId;
   readonly deviceId: DeviceId;
   familyId: string | null;
+  readonly scopes: readonly Scope[] | null;
   expiresAtMs: number | null;
   lastActiveMs: number;
   /** Requests whose acknowledgement is due. */
@@ -64,6 +67,7 @@ export class Session {
     this.userId = identity.userId;
     this.deviceId = identity.deviceId;
     this.familyId = identity.familyId;
+    this.scopes = identity.scopes;
     this.expiresAtMs = identity.expiresAtMs;
     this.lastActiveMs = nowMs;
     this.#outlet = outlet;

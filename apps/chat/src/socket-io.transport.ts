@@ -60,10 +60,7 @@ export class SocketIoTransport {
         (error: unknown) => next(connectError(error)),
       );
     });
-    this.#engine.on('connection', (connection: { request: unknown }) => {
-      // The upgrade request with its headers and buffers is 4 KB that nothing needs any more.
-      connection.request = null;
-    });
+    this.#engine.on('connection', forgetHandshake);
   }
 
   /** Binds a connected socket's events, once, in one listener. */
@@ -80,7 +77,12 @@ export class SocketIoTransport {
   }
 
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const before = socket.listenerCount('close');
     this.#engine.handleUpgrade(request as never, socket as never, head);
+    // The first listener that Engine.IO adds (6.6: of `WebSocketResponse`, once) is for middlewares, which there are
+    // none of; it holds the request for as long as the connection lives.
+    const added = socket.rawListeners('close')[before];
+    if (added !== undefined && 'listener' in added) socket.removeListener('close', added as unknown as () => void);
   }
 
   close(): Promise<void> {
@@ -171,6 +173,20 @@ function bufferedBytes(conn: Socket['conn']): number {
   const { writeBuffer } = conn as unknown as { writeBuffer: readonly { data?: string }[] };
   if (writeBuffer.length < 100) return 0;
   return writeBuffer.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
+}
+
+/**
+ * The upgrade request, its headers and buffers are 4 KB of every connection that nothing needs any more. Engine.IO holds
+ * them by `request`, and by a listener for errors before the upgrade that it leaves on connections that start as
+ * WebSockets (6.6: `onUpgradeError`, whose closure has the request).
+ */
+function forgetHandshake(connection: { request: unknown; transport: { readonly socket?: unknown } }): void {
+  connection.request = null;
+  const { socket } = connection.transport;
+  if (!(socket instanceof CorkedWebSocket)) return;
+  for (const listener of socket.listeners('error')) {
+    if (listener.name === 'onUpgradeError') socket.off('error', listener as () => void);
+  }
 }
 
 export const SESSION_LIMITS = {

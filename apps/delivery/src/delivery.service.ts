@@ -126,7 +126,8 @@ export class DeliveryService {
       upTo: seq(first.entry.seq - 1),
       limit: GAP_MAX,
     });
-    let prevMemberSeq: Seq = seq(0);
+    // Not below what it was: a room that has not applied that membership has to ask before it delivers.
+    let prevMemberSeq = missed[0] === undefined ? seq(0) : seq(Math.min(missed[0].memberSeq, missed[0].entry.seq - 1));
     const between = missed.map((stored): PublishedEntry => {
       const published = { ...stored, prevMemberSeq, receivedAtMs: 0 };
       prevMemberSeq = stored.memberSeq;
@@ -246,14 +247,19 @@ export class DeliveryService {
     const last = entries.at(-1);
     if (last === undefined) return [];
     const intervals = await this.#recipients.of(conversationId, last.memberSeq);
-    const ranges = [...intervals].map(([userId, of]) => ({ userId, ranges: visibleRanges(history, of) }));
+    // Live, an entry is for those who were members as of it, also where later ones may read it.
+    const ranges = [...intervals].map(([userId, of]) => ({
+      userId,
+      present: visibleRanges('joined', of),
+      visible: visibleRanges(history, of),
+    }));
     const addressed: Addressed[] = [];
     for (const published of entries) {
       const { entry, originSessionId, receivedAtMs, traceparent } = published;
       const affected = affectedUsers(entry);
       const frame = entryFrame(published);
       const userIds = ranges
-        .filter(({ userId, ranges: of }) => !affected.includes(userId) && covers(of, entry.seq))
+        .filter(({ userId, present }) => !affected.includes(userId) && covers(present, entry.seq))
         .map(({ userId }) => userId);
       addressed.push({
         push: {
@@ -271,7 +277,7 @@ export class DeliveryService {
     }
     for (const { frame, parentSeq, replySeq } of await this.#threads(conversationId, entries)) {
       const userIds = ranges
-        .filter(({ ranges: of }) => of.some(({ from, to }) => from <= parentSeq && replySeq <= to))
+        .filter(({ present, visible }) => covers(visible, parentSeq) && covers(present, replySeq))
         .map(({ userId }) => userId);
       addressed.push({ push: { workspaceId, userIds, frames: [frame], receivedAtMs: 0 }, inbox: [], authorId: null });
     }

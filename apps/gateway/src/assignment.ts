@@ -40,6 +40,7 @@ export class Assignments {
       deviceId,
       serverId,
       familyId: caller.familyId,
+      scopes: caller.scopes,
       sessionExpiresAtMs: caller.expiresAtMs,
     });
   }

@@ -29,6 +29,8 @@ export const gatewaySettings = z.object({
   PARLEY_TOKEN_ISSUER: z.string().min(1).default('parley'),
   /** Outside OIDC issuers, as JSON: [{"issuer", "audience", "jwksUri"?, "workspaceId"?, "usernameClaim"?}]. */
   PARLEY_OIDC_ISSUERS: issuers,
+  /** Members of a group; larger circles are channels. */
+  PARLEY_GROUP_MEMBERS_MAX: intSetting(100, 2, 1_000),
   /** `off` for load tests. */
   PARLEY_RATE_LIMITS: switchSetting('on'),
   PARLEY_REQUESTS_PER_SECOND: intSetting(100, 1, 1_000_000),

@@ -109,7 +109,7 @@ function shape(schema: unknown, document: Json, indent = '', depth = 0): string 
     );
     return `{\n${lines.join('\n')}\n${indent}}`;
   }
-  return String(of['format'] ?? of['type'] ?? 'any');
+  return String(of['format'] ?? [of['type'] ?? 'any'].flat().join(' | '));
 }
 
 function resolve(schema: unknown, document: Json): Json | undefined {

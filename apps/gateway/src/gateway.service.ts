@@ -205,6 +205,7 @@ export class GatewayService {
           routing,
           announce,
           clock: context.clock,
+          groupMembersMax: config.PARLEY_GROUP_MEMBERS_MAX,
         }),
         ...messageHandlers({
           directory,

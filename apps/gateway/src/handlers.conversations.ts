@@ -22,8 +22,6 @@ import type { Projection } from './projection.js';
 
 const PAGE = 50;
 const MEMBERS_PAGE = 100;
-/** First members of a group, its creator included: groups fan out on write. */
-const GROUP_MEMBERS_MAX = 100;
 
 export interface ConversationPorts {
   readonly directory: Directory;
@@ -33,6 +31,8 @@ export interface ConversationPorts {
   /** Resolves when the record is safe. */
   readonly announce: (record: DirectoryRecord) => Promise<void>;
   readonly clock: Clock;
+  /** Members of a group, its creator included: groups fan out on write. */
+  readonly groupMembersMax: number;
 }
 
 type Names =
@@ -64,7 +64,7 @@ export function conversationHandlers(ports: ConversationPorts): Pick<RestHandler
     async createConversation({ body }, { caller }) {
       const { userId, workspaceId } = caller;
       const others = [...new Set(body.memberIds)].filter((id) => id !== userId);
-      const type = checkedType(body, others);
+      const type = checkedType(body, others, ports.groupMembersMax);
       await requireUsers(directory, workspaceId, others);
       const outcome = await directory.createConversation({
         workspaceId,
@@ -162,6 +162,7 @@ function checkedType(
     readonly name?: string | undefined;
   },
   others: readonly UserId[],
+  groupMembersMax: number,
 ): ConversationType {
   const invalid = (path: string, message: string): ParleyError =>
     new ParleyError('invalid', message, { issues: [{ path, message }] });
@@ -171,8 +172,8 @@ function checkedType(
   if (body.type !== 'channel' && body.visibility === 'public') {
     throw invalid('visibility', 'Only channels can be public');
   }
-  if (body.type === 'group' && others.length + 1 > GROUP_MEMBERS_MAX) {
-    throw invalid('memberIds', `A group has at most ${GROUP_MEMBERS_MAX} members; a channel has no such bound`);
+  if (body.type === 'group' && others.length + 1 > groupMembersMax) {
+    throw invalid('memberIds', `A group has at most ${groupMembersMax} members; a channel has no such bound`);
   }
   return body.type;
 }

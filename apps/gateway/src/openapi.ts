@@ -37,7 +37,8 @@ function withRefs(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([key]) => key !== 'id')
+      // The name of a schema, not a property of that name.
+      .filter(([key, inner]) => key !== 'id' || typeof inner !== 'string')
       .map(([key, inner]) => [
         key,
         key === '$ref' && typeof inner === 'string'

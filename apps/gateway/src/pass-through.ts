@@ -7,6 +7,7 @@ import type { ChatDoor, Links } from '@parley/links';
 import { nanoid } from 'nanoid';
 import { z } from 'zod';
 
+import { requireScope } from './accounts/caller.js';
 import type { Admission } from './admission.js';
 import type { Assignments } from './assignment.js';
 
@@ -63,6 +64,7 @@ export class PassThrough {
     const url = new URL(request.url ?? '', 'http://gateway');
     const query = parse(StreamQuery, Object.fromEntries(url.searchParams), 'query');
     const caller = await this.admission.authenticate(request.headers.authorization, address);
+    requireScope(caller, 'messages:read');
     const lastEventId = request.headers['last-event-id'];
     const cursor = typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : query.cursor;
     const named = cursor === undefined ? undefined : parseStreamCursor(cursor)?.serverId;

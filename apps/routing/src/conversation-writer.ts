@@ -56,7 +56,7 @@ export class ConversationWriter {
   readonly #id: ConversationId;
   readonly #ports: WriterPorts;
   #waiting: Waiting[] = [];
-  #running = false;
+  #running: Promise<void> | undefined;
   #state: ConversationState | undefined;
 
   constructor(id: ConversationId, ports: WriterPorts) {
@@ -65,7 +65,12 @@ export class ConversationWriter {
   }
 
   get idle(): boolean {
-    return !this.#running && this.#waiting.length === 0;
+    return this.#running === undefined && this.#waiting.length === 0;
+  }
+
+  /** Resolves when everything that waits is answered. */
+  finished(): Promise<void> {
+    return this.#running ?? Promise.resolve();
   }
 
   get queued(): number {
@@ -79,7 +84,7 @@ export class ConversationWriter {
     }
     return new Promise((resolve) => {
       this.#waiting.push({ command, span, resolve });
-      if (!this.#running) void this.#run();
+      this.#running ??= this.#run();
     });
   }
 
@@ -94,7 +99,6 @@ export class ConversationWriter {
   }
 
   async #run(): Promise<void> {
-    this.#running = true;
     while (this.#waiting.length > 0) {
       const batch = this.#takeBatch();
       try {
@@ -105,7 +109,7 @@ export class ConversationWriter {
         this.#refuseAll(batch, error);
       }
     }
-    this.#running = false;
+    this.#running = undefined;
   }
 
   /** Up to one append's worth; a command that could take an owner away is decided alone, on the owners as of the head. */
@@ -212,6 +216,7 @@ export class ConversationWriter {
   /** One round trip each for standings, client ids and targets that memory does not have. */
   async #lookUp(state: ConversationState, batch: readonly Waiting[]) {
     const { log, directory, context } = this.#ports;
+    state.trim();
     const people = new Set<UserId>();
     const keys = new Map<string, ClientKey>();
     const targets = new Set<number>();

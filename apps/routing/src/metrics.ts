@@ -7,7 +7,11 @@ export function routingMetrics(metrics: Metrics) {
     refused: metrics.counter('parley_routing_refused_total', 'Commands refused', ['code']),
     conflicts: metrics.counter('parley_routing_conflicts_total', 'Appends that lost the race for the head'),
     appendSeconds: metrics.latency('parley_routing_accept_seconds', 'From command to durable append or refusal'),
-    batchEntries: metrics.latency('parley_routing_batch_entries', 'Entries in one append'),
+    batchEntries: metrics.histogram(
+      'parley_routing_batch_entries',
+      'Entries in one append',
+      [1, 2, 5, 10, 20, 50, 100, 200, 500],
+    ),
     publishFailures: metrics.counter('parley_routing_publish_failures_total', 'Batches the bus did not take at once'),
   };
 }

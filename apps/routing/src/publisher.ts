@@ -10,6 +10,9 @@ const REPUBLISH_PAGE = 500;
 /** Entries of one conversation that may be durable but not yet published; beyond, sends are refused `overloaded`. */
 export const UNPUBLISHED_MAX = 50_000;
 
+/** What publishing needs to know of a conversation. */
+type Tracked = Pick<ConversationState, 'facts' | 'head'>;
+
 interface Progress {
   /** Everything up to here was handed to the bus, in order. */
   handedSeq: Seq;
@@ -20,6 +23,10 @@ interface Progress {
   /** The bus refused something: publish from `publishedSeq` again, from the log. */
   broken: boolean;
   republishing: boolean;
+  /** Counts republications: what the bus says of an earlier round says nothing of this one. */
+  round: number;
+  /** What the bus says is taken in the order of handing over: that it has a later entry does not mean that it has this. */
+  confirmed: Promise<void>;
   facts: Pick<ConversationState['facts'], 'workspaceId' | 'type' | 'history'>;
 }
 
@@ -47,10 +54,12 @@ export class Publisher {
   }
 
   /** Entries that are durable since a moment ago. */
-  appended(state: ConversationState, entries: readonly PublishedEntry[]): void {
+  appended(state: Tracked, entries: readonly PublishedEntry[]): void {
     const first = entries[0];
     if (first === undefined) return;
     const progress = this.#track(state, seq(first.entry.seq - 1));
+    // Read from the log and handed on meanwhile.
+    if ((entries.at(-1)?.entry.seq ?? 0) <= progress.handedSeq) return;
     if (progress.broken || progress.handedSeq !== first.entry.seq - 1) {
       progress.broken = true;
       return;
@@ -59,7 +68,7 @@ export class Publisher {
   }
 
   /** A log was loaded: what another writer, an earlier life or a lost answer left unsealed is published again. */
-  resume(state: ConversationState): void {
+  resume(state: Tracked): void {
     const progress = this.#track(state, state.head.sealedSeq);
     if (progress.handedSeq < state.head.seq) progress.broken = true;
   }
@@ -84,7 +93,7 @@ export class Publisher {
     );
   }
 
-  #track(state: ConversationState, from: Seq): Progress {
+  #track(state: Tracked, from: Seq): Progress {
     const { facts } = state;
     const known = this.#progress.get(facts.id);
     if (known !== undefined) {
@@ -97,6 +106,8 @@ export class Publisher {
       sealedSeq: state.head.sealedSeq,
       broken: false,
       republishing: false,
+      round: 0,
+      confirmed: Promise.resolve(),
       facts,
     };
     this.#progress.set(facts.id, progress);
@@ -109,22 +120,24 @@ export class Publisher {
     progress.handedSeq = last;
     const { workspaceId, type, history } = progress.facts;
     const value = { workspaceId, conversationId, type, history, entries };
-    return this.bus.publish('messages', [{ key: conversationId, value }]).then(
-      () => {
-        if (!progress.broken) progress.publishedSeq = seq(Math.max(progress.publishedSeq, last));
-      },
-      (error: unknown) => {
-        this.metrics.publishFailures.inc();
-        this.context.log.warn({ err: error, conversationId, seq: last }, 'the bus did not take entries');
-        progress.broken = true;
-      },
-    );
+    const { round, confirmed } = progress;
+    const taken = this.bus.publish('messages', [{ key: conversationId, value }]).catch((error: unknown) => {
+      this.metrics.publishFailures.inc();
+      this.context.log.warn({ err: error, conversationId, seq: last }, 'the bus did not take entries');
+      if (progress.round === round) progress.broken = true;
+    });
+    progress.confirmed = Promise.all([confirmed, taken]).then(() => {
+      if (progress.round === round && !progress.broken) progress.publishedSeq = last;
+    });
+    return progress.confirmed;
   }
 
   async #republish(conversationId: ConversationId, progress: Progress): Promise<void> {
     progress.republishing = true;
     try {
       progress.broken = false;
+      progress.round += 1;
+      progress.confirmed = Promise.resolve();
       progress.handedSeq = progress.publishedSeq;
       for (;;) {
         const after = progress.handedSeq;

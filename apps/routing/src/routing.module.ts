@@ -2,7 +2,7 @@ import { type DynamicModule, Module } from '@nestjs/common';
 import { PORTS, readConfig, type ServiceContext } from '@parley/service-kit';
 
 import { routingSettings } from './config.js';
-import { type RoutingPorts, RoutingService } from './routing.service.js';
+import { afterThisTurn, type RoutingPorts, RoutingService } from './routing.service.js';
 
 /** The composition of routing: every port by its token. */
 @Module({})
@@ -28,7 +28,11 @@ export class RoutingModule {
             limiter: RoutingPorts['limiter'],
             context: ServiceContext,
             env: NodeJS.ProcessEnv,
-          ) => new RoutingService({ log, bus, directory, limiter, context }, readConfig(routingSettings, env)),
+          ) =>
+            new RoutingService(
+              { log, bus, directory, limiter, context, later: afterThisTurn },
+              readConfig(routingSettings, env),
+            ),
         },
       ],
       exports: [RoutingService],

@@ -3,6 +3,7 @@ import {
   type CommandOutcome,
   type ConversationId,
   type DirectoryLink,
+  type PublishedEntry,
   type RoutingLink,
 } from '@parley/contracts';
 import type { ConversationLog } from '@parley/conversation-log';
@@ -14,6 +15,7 @@ import type { RoutingConfig } from './config.js';
 import { ConversationWriter } from './conversation-writer.js';
 import { routingMetrics, type RoutingMetrics } from './metrics.js';
 import { Publisher, UNPUBLISHED_MAX } from './publisher.js';
+import type { ConversationState } from './state.js';
 
 const SETTLE_EVERY_MS = 2_000;
 const RECOVER_PAGE = 1_000;
@@ -24,6 +26,13 @@ export interface RoutingPorts {
   readonly directory: DirectoryLink;
   readonly limiter: RateLimiter;
   readonly context: ServiceContext;
+  /** Calls back once the acknowledgements that are due have left. */
+  readonly later: (callback: () => void) => void;
+}
+
+/** Sockets are written to at the end of a turn; this is the turn after. */
+export function afterThisTurn(callback: () => void): void {
+  setImmediate(() => setImmediate(callback));
 }
 
 /** Accepts what is said in conversations: one writer a conversation, as many conversations at once as there are. */
@@ -34,6 +43,8 @@ export class RoutingService implements RoutingLink {
   #settling: Timer | undefined;
   #settled: Promise<void> = Promise.resolve();
   #stopping = false;
+  /** Publications of this turn. */
+  readonly #due: (() => void)[] = [];
 
   constructor(
     private readonly ports: RoutingPorts,
@@ -63,8 +74,24 @@ export class RoutingService implements RoutingLink {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#settling?.cancel();
+    await Promise.all([...this.#writers.values()].map((writer) => writer.finished()));
+    this.#publishDue();
     await this.#settled;
     await this.#publisher.settle();
+  }
+
+  /**
+   * In the turn after the acknowledgements have left: in a room of 10,000 the fan-out takes longer than the append, and
+   * nobody should wait for it to hear that their own message is safe. What is due in one turn is published in order.
+   */
+  #publishSoon({ facts, head }: ConversationState, entries: readonly PublishedEntry[]): void {
+    this.#due.push(() => this.#publisher.appended({ facts, head }, entries));
+    if (this.#due.length > 1) return;
+    this.ports.later(() => this.#publishDue());
+  }
+
+  #publishDue(): void {
+    for (const publish of this.#due.splice(0)) publish();
   }
 
   async submit(command: Command): Promise<CommandOutcome> {
@@ -103,7 +130,7 @@ export class RoutingService implements RoutingLink {
       },
       limit: () => this.#limit(conversationId),
       queueMax: this.config.PARLEY_CONVERSATION_QUEUE_MAX,
-      appended: (state, entries) => this.#publisher.appended(state, entries),
+      appended: (state, entries) => this.#publishSoon(state, entries),
       loaded: (state) => this.#publisher.resume(state),
       overloaded: (state) => this.#publisher.unpublished(conversationId, state.head.seq) > UNPUBLISHED_MAX,
     });

@@ -17,6 +17,9 @@ export const CLIENT_ID_TTL_MS = 7 * 24 * 60 * 60 * 1_000;
 /** Client ids kept in memory per conversation; older ones are looked up in the log. */
 export const RECENT_CLIENT_IDS_MAX = 2_000;
 
+/** People whose standing is kept in memory per conversation; beyond, all are forgotten and looked up anew. */
+const STANDINGS_MAX = 20_000;
+
 /** A person's standing in the conversation as of the head; `role` null: not a member. */
 export interface Standing {
   readonly role: Role | null;
@@ -68,6 +71,11 @@ export class ConversationState {
 
   role(userId: UserId): Role | null {
     return this.standings.get(userId)?.role ?? null;
+  }
+
+  /** Keeps the bound; called before a batch is looked at, never within one. */
+  trim(): void {
+    if (this.standings.size > STANDINGS_MAX) this.standings.clear();
   }
 
   learn(members: ReadonlyMap<UserId, readonly MembershipInterval[]>, asked: readonly UserId[]): void {

@@ -1,7 +1,8 @@
+import { presenceSettings } from '@parley/presence';
 import { intSetting } from '@parley/service-kit';
 import { z } from 'zod';
 
-export const standaloneSettings = z.object({
+export const standaloneSettings = presenceSettings.extend({
   /** The public port. */
   PARLEY_PORT: intSetting(8_080, 0, 65_535),
   /** Where it listens; all addresses unless restricted. */
@@ -13,7 +14,6 @@ export const standaloneSettings = z.object({
   PARLEY_DATA_DIR: z.string().min(1).default('.data'),
   PARLEY_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   PARLEY_RATE_LIMITS: z.enum(['on', 'off']).default('on'),
-  PARLEY_PRESENCE_OFFLINE_AFTER_MS: intSetting(30_000, 1_000, 3_600_000),
   /** OTLP over HTTP; traces are made only when it is set. */
   OTEL_EXPORTER_OTLP_ENDPOINT: z.url().optional(),
 });

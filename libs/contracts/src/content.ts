@@ -10,10 +10,15 @@ export const MESSAGE_LIMITS = {
   emojiMaxUnits: 64,
 } as const;
 
+/** zod counts characters beyond the basic plane as one; bounds that name units are in what JavaScript counts. */
+const atMostUnits = (max: number) =>
+  [(value: string) => value.length <= max, `longer than ${max} UTF-16 units`] as const;
+
 const text = z
   .string()
   .min(1)
   .max(MESSAGE_LIMITS.textMaxUnits)
+  .refine(...atMostUnits(MESSAGE_LIMITS.textMaxUnits))
   .refine((value) => value.isWellFormed(), 'contains a lone surrogate');
 
 export const TextContent = z.strictObject({ type: z.literal('text'), text }).meta({ id: 'TextContent' });
@@ -56,4 +61,5 @@ export const Emoji = z
   .string()
   .min(1)
   .max(MESSAGE_LIMITS.emojiMaxUnits)
+  .refine(...atMostUnits(MESSAGE_LIMITS.emojiMaxUnits))
   .regex(/^[^\s\p{Cc}\p{Cs}/]+$/u, 'not an emoji or a short name');

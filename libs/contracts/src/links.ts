@@ -196,7 +196,7 @@ export interface PresenceBeat {
 }
 
 export interface PresenceLink {
-  /** One batch from one chat server: everyone who is connected there (`full`), or only what changed since the last. */
+  /** One batch from one chat server: everyone who is connected there, or only those who came since the last. */
   beat(serverId: InstanceId, epoch: number, beats: readonly PresenceBeat[]): Promise<void>;
   get(workspaceId: WorkspaceId, userIds: readonly UserId[]): Promise<readonly Presence[]>;
 }

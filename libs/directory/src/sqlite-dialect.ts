@@ -80,7 +80,6 @@ class EngineConnection implements DatabaseConnection {
     return { rows: rows.map((row) => toObject(columns, row) as R), numAffectedRows: BigInt(changes) };
   }
 
-   
   async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new Error('The directory reads pages; it does not stream');
   }

@@ -42,10 +42,11 @@ export function users({ db, dialect }: Store): Users {
       const rows = await db
         .selectFrom('users')
         .select(USER_COLUMNS)
-        .where('workspace_id', '=', workspaceId)
+        // By id alone: with the workspace in the condition, SQLite enters by that index and reads all of its users.
         .where('id', 'in', db.selectFrom(dialect.listed(ids)).select('listed.value'))
         .execute();
-      return new Map(rows.map((row) => [row.id as UserId, toUser(row)]));
+      const found = rows.filter((row) => row.workspace_id === workspaceId);
+      return new Map(found.map((row) => [row.id as UserId, toUser(row)]));
     },
 
     async userByUsername(workspaceId, username) {

@@ -30,7 +30,4 @@ export const intSetting = (fallback: number, min: number, max: number) =>
     .pipe(z.int().min(min).max(max))
     .default(fallback);
 
-export const numberSetting = (fallback: number, min: number, max: number) =>
-  z.coerce.number().min(min).max(max).default(fallback);
-
 export const switchSetting = (fallback: 'on' | 'off') => z.enum(['on', 'off']).default(fallback);

@@ -1,5 +1,5 @@
 export { type Clock, ManualClock, systemClock, type Timer } from './clock.js';
-export { ConfigError, intSetting, numberSetting, readConfig, switchSetting } from './config.js';
+export { ConfigError, intSetting, readConfig, switchSetting } from './config.js';
 export { closeServer, type InternalServer, listen, portOf, Readiness, startInternalServer } from './internal-server.js';
 export { createLogger, type Logger, silentLogger } from './logging.js';
 export { Metrics } from './metrics.js';

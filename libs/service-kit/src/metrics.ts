@@ -50,6 +50,15 @@ export class Metrics {
   }
 
   latency<L extends string>(name: string, help: string, labelNames: readonly L[] = []): Histogram<L> {
+    return this.histogram(name, help, LATENCY_BUCKETS_S, labelNames);
+  }
+
+  histogram<L extends string>(
+    name: string,
+    help: string,
+    buckets: readonly number[],
+    labelNames: readonly L[] = [],
+  ): Histogram<L> {
     return this.#once(
       name,
       () =>
@@ -57,7 +66,7 @@ export class Metrics {
           name,
           help,
           labelNames: [...labelNames],
-          buckets: LATENCY_BUCKETS_S,
+          buckets: [...buckets],
           registers: [this.registry],
         }),
     );

@@ -11,6 +11,7 @@ const ticket: Ticket = {
   deviceId: 'd1' as DeviceId,
   serverId: 'chat-1' as InstanceId,
   familyId: 'f1',
+  scopes: ['messages:read', 'messages:write'],
   sessionExpiresAtMs: 1_800_000_000_000,
 };
 
@@ -42,7 +43,7 @@ describe('a ticket', () => {
     const issued = issuer.issue(ticket);
     expect(issued.expiresAtMs).toBe(now() + TICKET_TTL_MS);
     expect(verifier.accept(issued.ticket)).toEqual(ticket);
-    const bare = { ...ticket, familyId: null, sessionExpiresAtMs: null };
+    const bare = { ...ticket, familyId: null, scopes: null, sessionExpiresAtMs: null };
     expect(verifier.accept(issuer.issue(bare).ticket)).toEqual(bare);
   });
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import { DeviceId, InstanceId, ParleyError, SessionId, UserId, WorkspaceId } from '@parley/contracts';
+import { DeviceId, InstanceId, ParleyError, Scope, SessionId, UserId, WorkspaceId } from '@parley/contracts';
 import { createSigner, createVerifier, TokenError } from 'fast-jwt';
 import { z } from 'zod';
 
@@ -20,6 +20,8 @@ export interface Ticket {
   readonly serverId: InstanceId;
   /** The sign-in whose end ends the session; null for outside issuers and API keys. */
   readonly familyId: string | null;
+  /** What an API key may do; null for people, who may do what their roles permit. */
+  readonly scopes: readonly Scope[] | null;
   /** When the session ends by itself, in milliseconds since the epoch; null: when the sign-in does. */
   readonly sessionExpiresAtMs: number | null;
 }
@@ -31,6 +33,7 @@ const Claims = z.object({
   did: DeviceId,
   srv: InstanceId,
   fam: z.string().nullable(),
+  scp: z.array(Scope).nullable(),
   sexp: z.number().nullable(),
   jti: z.string().min(1).max(64),
   exp: z.number(),
@@ -71,6 +74,7 @@ export class TicketIssuer {
       did: ticket.deviceId,
       srv: ticket.serverId,
       fam: ticket.familyId,
+      scp: ticket.scopes === null ? null : [...ticket.scopes],
       sexp: ticket.sessionExpiresAtMs,
       jti: randomBytes(12).toString('base64url'),
       exp,
@@ -122,6 +126,7 @@ export class TicketVerifier {
       deviceId: claims.did,
       serverId: claims.srv,
       familyId: claims.fam,
+      scopes: claims.scp,
       sessionExpiresAtMs: claims.sexp,
     };
   }

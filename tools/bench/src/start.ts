@@ -19,6 +19,8 @@ export async function measureStart(rig: Rig): Promise<Figure[]> {
 
 async function startOnce(entry: string): Promise<number> {
   const dataDir = mkdtempSync(join(tmpdir(), 'parley-bench-start-'));
+  const remove = (): void => rmSync(dataDir, { recursive: true, force: true });
+  process.once('exit', remove);
   const port = await freePort();
   const startMs = performance.now();
   const server = await ServerProcess.start({
@@ -50,6 +52,7 @@ async function startOnce(entry: string): Promise<number> {
   } finally {
     rest.close();
     await server.stop();
-    rmSync(dataDir, { recursive: true, force: true });
+    process.off('exit', remove);
+    remove();
   }
 }

@@ -177,6 +177,16 @@ describe('checkHistory', () => {
     expect([hole.unreachable, hole.counts.lost]).toEqual([0, 2]);
   });
 
+  it('expects an edit that was made within the membership of a message from before it', () => {
+    const edit = entry({ ...common(8, 'ann'), kind: 'edit', targetSeq: 2, content: { type: 'text', text: 'later' } });
+    const log = LOG.map((one) => (one.seq === 3 ? member(3, 'added', 'eve') : one.seq === 6 ? message(6, 'ann') : one));
+    const whole = [...log, edit];
+    const own = whole.filter(({ seq }) => seq >= 3);
+    const eve = client('eve', 3, 7, { live: live(own), shown: [3, 4, 5, 6, 7, 8], reread: own });
+    expect(checkHistory(history([eve], whole)).violations).toEqual([]);
+    expectOnly(history([{ ...eve, shown: [3, 4, 5, 6, 7] }], whole), 'lost');
+  });
+
   it('accepts a live text that was deleted later', () => {
     const deleted = [...LOG, entry({ ...common(8), kind: 'delete', targetSeq: 7 })].map((one) =>
       one.seq === 7 ? entry({ ...one, content: null, deletedAt: AT }) : one,

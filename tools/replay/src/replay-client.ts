@@ -1,11 +1,9 @@
 import {
-  CLIENT_EVENTS,
   type ClientAck,
   type ClientEvent,
   type ClientRequest,
-  ErrorBody,
   eventOf,
-  LogEntry,
+  type LogEntry,
   parse,
   ParleyError,
   SERVER_EVENTS,
@@ -17,6 +15,7 @@ import { io, type Socket } from 'socket.io-client';
 import { z } from 'zod';
 
 import { EntryFeed } from './entry-feed.js';
+import { request } from './socket-request.js';
 import type { AcknowledgedChange, AcknowledgedSend, ClientHistory } from './history.js';
 
 export interface ClientOptions {
@@ -37,13 +36,8 @@ const ENTRY_EVENTS: ReadonlySet<string> = new Set(
   ),
 );
 const Addressed = z.object({ conversationId: z.string(), seq: z.number().optional(), kind: z.string().optional() });
-const Acknowledged = z.discriminatedUnion('ok', [
-  z.looseObject({ ok: z.literal(true) }),
-  z.object({ ok: z.literal(false), error: ErrorBody }),
-]);
 const Draining = z.object({ reconnectAfterMs: z.number() });
 
-const ACK_TIMEOUT_MS = 10_000;
 const OPEN_TIMEOUT_MS = 20_000;
 /** A gap may close by itself: an acknowledgement can overtake the events before it. */
 const GAP_GRACE_MS = 250;
@@ -327,7 +321,7 @@ export class ReplayClient {
     for (let more = true; more && socket.connected;) {
       const after = this.#feed.cursor;
       const cursors = parse(SyncBody, { cursors: { [conversationId]: after }, limit: SYNC_PAGE });
-      const answer = await this.#request(socket, 'sync', cursors).catch((error: unknown) => {
+      const answer = await request(socket, 'sync', cursors).catch((error: unknown) => {
         if (!mayRepeat(error)) this.#fail(`sync: ${String(error)}`);
         return undefined; // the connection ended, or will have a gap that is fetched
       });
@@ -380,34 +374,16 @@ export class ReplayClient {
 
   /** The same request until it is answered, over whichever connection there is. */
   async #repeat<E extends ClientEvent>(event: E, body: Readonly<Record<string, unknown>>): Promise<ClientAck<E>> {
-    const request = { conversationId: this.#options.conversationId, ...body } as unknown as ClientRequest<E>;
+    const payload = { conversationId: this.#options.conversationId, ...body } as unknown as ClientRequest<E>;
     let attempts = 0;
     return untilAnswered(
       async () => {
         if (attempts > 0) this.resent += 1;
         attempts += 1;
-        return this.#request(await this.#liveSocket(), event, request);
+        return request(await this.#liveSocket(), event, payload);
       },
       { giveUpAfterMs: GIVE_UP_MS },
     );
-  }
-
-  async #request<E extends ClientEvent>(socket: Socket, event: E, request: ClientRequest<E>): Promise<ClientAck<E>> {
-    let raw: unknown;
-    try {
-      raw = await socket.timeout(ACK_TIMEOUT_MS).emitWithAck(event, request);
-    } catch (error) {
-      throw new NoAnswer(event, error);
-    }
-    const answer = parse(Acknowledged, raw, `acknowledgement of ${event}`);
-    if (answer.ok === false) {
-      const { code, message, retryAfterMs, issues } = answer.error;
-      throw new ParleyError(code, `${event}: ${message}`, {
-        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-        ...(issues === undefined ? {} : { issues }),
-      });
-    }
-    return parse(CLIENT_EVENTS[event].acknowledgement, raw, `acknowledgement of ${event}`) as ClientAck<E>;
   }
 }
 
