@@ -18,6 +18,8 @@ export const chatSettings = z.object({
   /** All other socket requests of one user. */
   PARLEY_EVENTS_PER_SECOND: intSetting(100, 1, 1_000_000),
   PARLEY_EVENTS_BURST: intSetting(1_000, 1, 1_000_000),
+  /** As the presence service has it: signs of life come often enough for it. */
+  PARLEY_PRESENCE_OFFLINE_AFTER_MS: intSetting(30_000, 1_000, 3_600_000),
   /** Without a request for this long a connected person is `away`. */
   PARLEY_AWAY_AFTER_MS: intSetting(300_000, 1_000, 86_400_000),
   /** Clients told to reconnect per second while draining. */

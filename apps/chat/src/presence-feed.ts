@@ -7,7 +7,7 @@ import { EncodedFrame } from './encoded-frame.js';
 import type { Session } from './session.js';
 import type { Sessions } from './sessions.js';
 
-/** Everyone who is connected here, in one batch. */
+/** Everyone who is connected here, in one batch; three times within the life of a beat at least. */
 const BEAT_EVERY_MS = 5_000;
 /** People whom one session watches; beyond, the subscription is refused by the request's own bound, page by page. */
 const WATCHED_MAX = 5_000;
@@ -31,7 +31,12 @@ export class PresenceFeed {
 
   start(): void {
     const { clock } = this.context;
-    this.#timers = [clock.every(BEAT_EVERY_MS, () => void this.#beat(this.#everyone()))];
+    this.#timers = [
+      clock.every(
+        Math.min(BEAT_EVERY_MS, this.config.PARLEY_PRESENCE_OFFLINE_AFTER_MS / 3),
+        () => void this.#beat(this.#everyone()),
+      ),
+    ];
   }
 
   stop(): void {

@@ -100,6 +100,7 @@ export class Rooms {
   }
 
   #fanOut(push: RoomPush, room: Room): void {
+    const span = this.context.tracing.span('chat', 'deliver to room', push.traceparent);
     const frames = push.frames.map((frame) => new EncodedFrame(frame));
     const excepted = push.exceptUserIds === undefined ? undefined : new Set(push.exceptUserIds);
     const fromJoin = push.history === 'joined';
@@ -112,6 +113,7 @@ export class Rooms {
       delivered += 1;
     }
     this.metrics.delivered(delivered * frames.length, push.receivedAtMs);
+    span.end();
     if (push.removes === undefined) return;
     const removed = new Set(push.removes);
     for (const session of [...room.sessions.keys()]) {

@@ -98,6 +98,7 @@ export class Sessions {
   }
 
   async #pushOne(push: UserPush): Promise<UserId[]> {
+    const span = this.context.tracing.span('chat', 'deliver to sessions', push.traceparent);
     const frames = push.frames.map((frame) => new EncodedFrame(frame));
     const reached: UserId[] = [];
     let delivered = 0;
@@ -116,6 +117,7 @@ export class Sessions {
       if (found) reached.push(userId);
     }
     this.metrics.delivered(delivered, push.receivedAtMs);
+    span.end();
     return reached;
   }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
@@ -117,7 +118,7 @@ function onAnyEvent(ports: SocketIoPorts, session: Session, event: unknown, ...a
 function connectError(error: unknown): Error & { data: unknown } {
   const refusal =
     error instanceof ParleyError ? error.refusal : ({ code: 'internal', message: 'The session failed' } as const);
-  return Object.assign(new Error(refusal.code), { data: toErrorBody(refusal, '') });
+  return Object.assign(new Error(refusal.code), { data: toErrorBody(refusal, randomUUID()) });
 }
 
 /** A socket as an outlet: WebSocket frames bypass Engine.IO's buffers, long polling uses them. */

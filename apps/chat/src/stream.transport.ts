@@ -1,6 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import { ERRORS, type InstanceId, ParleyError, parseStreamCursor, type SessionId, toProblem } from '@parley/contracts';
+import {
+  ERRORS,
+  type InstanceId,
+  ParleyError,
+  parseStreamCursor,
+  type SessionId,
+  toProblem,
+  type UserId,
+} from '@parley/contracts';
 import type { Clock, Timer } from '@parley/service-kit';
 
 import { EncodedFrame } from './encoded-frame.js';
@@ -15,6 +23,8 @@ const POLL_TIMEOUT_DEFAULT_MS = 25_000;
 /** A comment now and then keeps proxies from closing an idle stream. */
 const KEEP_ALIVE_MS = 15_000;
 const SWEEP_EVERY_MS = 5_000;
+/** Streams of one user on one server; beyond, the one that was left longest ago ends. */
+const STREAMS_PER_USER_MAX = 20;
 
 export interface StreamPorts {
   readonly clock: Clock;
@@ -100,7 +110,7 @@ export class StreamTransport {
   request(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? '/', 'http://chat');
     const serve = url.pathname.endsWith('/poll') ? this.#poll(url, response) : this.#events(url, request, response);
-    serve.catch((error: unknown) => refuse(response, error));
+    serve.catch((error: unknown) => refuse(response, error, String(request.headers['x-request-id'] ?? '')));
   }
 
   close(): void {
@@ -123,6 +133,7 @@ export class StreamTransport {
     const id = (): string => this.#cursor(session, at);
     if (resync) response.write(RESYNC.eventStream(id()));
     const write = (): void => {
+      if (response.destroyed) return;
       for (const { number, frame } of stream.after(at) ?? []) {
         at = number;
         response.write(frame.eventStream(id()));
@@ -188,11 +199,23 @@ export class StreamTransport {
     }
     const stream = new Stream(this.ports.clock.now());
     const session = await this.ports.open(ticket, stream);
+    this.#makeRoom(session.userId);
     stream.session = session;
     this.#streams.set(session.id, stream);
     const poll = url.pathname.endsWith('/poll');
     session.ready(poll ? null : this.ports.ready(session));
     return { stream, session, position: 0, resync: given !== null };
+  }
+
+  #makeRoom(userId: UserId): void {
+    const own = [...this.#streams.values()].filter(({ session }) => session?.userId === userId);
+    if (own.length < STREAMS_PER_USER_MAX) return;
+    const left = own.filter(({ attached }) => !attached).sort((a, b) => a.detachedAtMs - b.detachedAtMs);
+    const oldest = left[0] ?? own[0];
+    if (oldest?.session === undefined) return;
+    oldest.session.close(1013);
+    this.#streams.delete(oldest.session.id);
+    this.ports.closed(oldest.session);
   }
 
   #cursor(session: Session, number: number): string {
@@ -216,7 +239,7 @@ function pollTimeoutMs(url: URL): number {
   return given === null ? POLL_TIMEOUT_DEFAULT_MS : Math.min(POLL_TIMEOUT_MAX_MS, Number(given));
 }
 
-function refuse(response: ServerResponse, error: unknown): void {
+function refuse(response: ServerResponse, error: unknown, requestId: string): void {
   if (response.headersSent) {
     response.destroy();
     return;
@@ -224,5 +247,5 @@ function refuse(response: ServerResponse, error: unknown): void {
   const refusal =
     error instanceof ParleyError ? error.refusal : ({ code: 'internal', message: 'The stream failed' } as const);
   response.writeHead(ERRORS[refusal.code].status, { 'content-type': 'application/problem+json' });
-  response.end(JSON.stringify(toProblem(refusal, '')));
+  response.end(JSON.stringify(toProblem(refusal, requestId)));
 }

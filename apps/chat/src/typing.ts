@@ -20,9 +20,13 @@ const STOP_AFTER_MS = 6_000;
 const TYPING_MAX = 20_000;
 
 interface Typing {
-  startedMs: number;
+  readonly startedMs: number;
+  /** Was said to have stopped; remembered until the next start may be shown. */
+  stopped: boolean;
   timer: Timer;
   publish: (event: 'typing.start' | 'typing.stop') => Promise<void>;
+  /** Kept until the next start may come, so that stopping in between earns nobody another. */
+  stopped: boolean;
 }
 
 /** Typing: lossy, throttled, never stored. */
@@ -40,13 +44,19 @@ export class TypingIndicator {
     const known = this.#typing.get(key);
     const nowMs = this.clock.now();
     if (known !== undefined && nowMs - known.startedMs < START_EVERY_MS) {
-      this.#stopLater(key, known);
+      if (!known.stopped) this.#stopLater(key, known);
       return;
     }
     const publish = await this.#audience(session, conversationId);
     if (this.#typing.size >= TYPING_MAX) return;
     known?.timer.cancel();
-    const typing: Typing = { startedMs: nowMs, timer: { cancel: () => undefined }, publish };
+    const typing: Typing = {
+      startedMs: nowMs,
+      stopped: false,
+      timer: { cancel: () => undefined },
+      publish,
+      stopped: false,
+    };
     this.#typing.set(key, typing);
     this.#stopLater(key, typing);
     await publish('typing.start');
@@ -55,13 +65,14 @@ export class TypingIndicator {
   async stop(session: Session, conversationId: ConversationId): Promise<void> {
     const key = `${session.userId} ${conversationId}`;
     const known = this.#typing.get(key);
-    if (known === undefined) {
+    if (known === undefined || known.stopped) {
       // Nothing to say; but a stranger still hears that there is no such conversation.
       await this.#audience(session, conversationId);
       return;
     }
-    this.#typing.delete(key);
     known.timer.cancel();
+    known.stopped = true;
+    known.timer = this.clock.after(START_EVERY_MS, () => void this.#typing.delete(key));
     await known.publish('typing.stop');
   }
 

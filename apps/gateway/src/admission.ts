@@ -41,11 +41,8 @@ export class Admission {
       }
       return null;
     }
-    const caller = await this.authenticate(authorization, address);
-    this.#take(`request:${caller.userId}`, {
-      perSecond: config.PARLEY_REQUESTS_PER_SECOND,
-      burst: config.PARLEY_REQUESTS_BURST,
-    });
+    const caller = await this.#authenticate(authorization, address);
+    this.#takeRequest(caller);
     if (SEND_ROUTES.has(name)) {
       this.#take(`send:${caller.userId}`, {
         perSecond: config.PARLEY_SENDS_PER_SECOND,
@@ -56,8 +53,21 @@ export class Admission {
     return caller;
   }
 
+  /** Event streams and polls are requests like any other. */
+  async admitStream(authorization: string | undefined, address: string): Promise<Caller> {
+    const caller = await this.#authenticate(authorization, address);
+    this.#takeRequest(caller);
+    requireScope(caller, 'messages:read');
+    return caller;
+  }
+
+  #takeRequest({ userId }: Caller): void {
+    const { PARLEY_REQUESTS_PER_SECOND: perSecond, PARLEY_REQUESTS_BURST: burst } = this.config;
+    this.#take(`request:${userId}`, { perSecond, burst });
+  }
+
   /** Failed attempts cost the address, so that tokens cannot be guessed at full speed. */
-  async authenticate(authorization: string | undefined, address: string): Promise<Caller> {
+  async #authenticate(authorization: string | undefined, address: string): Promise<Caller> {
     try {
       return await this.authenticator.authenticate(authorization);
     } catch (error) {

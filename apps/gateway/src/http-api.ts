@@ -56,8 +56,7 @@ export function bindRoutes(
   const json = express.json({ limit: LIMITS.bodyMaxBytes, strict: true, type: isJson });
 
   app.use((request: Request, response: Response, next: NextFunction) => {
-    const given = request.get('x-request-id');
-    const requestId = given !== undefined && REQUEST_ID.test(given) ? given : nanoid();
+    const requestId = requestIdFrom(request.headers['x-request-id']);
     response.locals['requestId'] = requestId;
     response.setHeader('X-Request-Id', requestId);
     response.setHeader('X-Content-Type-Options', 'nosniff');
@@ -114,6 +113,11 @@ export function bindFallbacks(app: Express, { log }: Pick<ServiceContext, 'log'>
   app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
     sendProblem(response, bodyError(error), log);
   });
+}
+
+/** The caller's own id of a request if it is fit for logs, else a new one. */
+export function requestIdFrom(given: string | readonly string[] | undefined): string {
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : nanoid();
 }
 
 export function requestIdOf(response: Response): string {
@@ -176,7 +180,7 @@ function isJson(request: { headers: Request['headers'] }): boolean {
 
 /** What the body parser refuses, in the words of the error table. */
 function bodyError(error: unknown): unknown {
-  if (typeof error !== 'object' || error === null || !('type' in error)) return error;
+  if (typeof error !== 'object' || error === null) return error;
   const codes: Readonly<Record<string, ErrorCode>> = {
     'entity.too.large': 'too_large',
     'entity.parse.failed': 'invalid',
@@ -185,9 +189,12 @@ function bodyError(error: unknown): unknown {
     'request.aborted': 'invalid',
     'request.size.invalid': 'invalid',
   };
-  const code = codes[String(error.type)];
+  // Undecodable paths and broken compression have no type of their own, only the status of a bad request.
+  const code =
+    ('type' in error ? codes[String(error.type)] : undefined) ??
+    ('status' in error && error.status === 400 ? 'invalid' : undefined);
   if (code === undefined) return error;
   const message =
-    code === 'too_large' ? `A body has at most ${LIMITS.bodyMaxBytes} bytes` : 'The body could not be read';
+    code === 'too_large' ? `A body has at most ${LIMITS.bodyMaxBytes} bytes` : 'The request could not be read';
   return new ParleyError(code, message);
 }

@@ -7,9 +7,9 @@ import type { ChatDoor, Links } from '@parley/links';
 import { nanoid } from 'nanoid';
 import { z } from 'zod';
 
-import { requireScope } from './accounts/caller.js';
 import type { Admission } from './admission.js';
 import type { Assignments } from './assignment.js';
+import { requestIdFrom } from './http-api.js';
 
 const SOCKET_PATH = /^\/v1\/chat\/([A-Za-z0-9_-]{1,64})\/socket\.io\/?(?:\?|$)/;
 const EVENTS_PATH = /^\/v1\/events(?:\/poll)?(?:\?|$)/;
@@ -45,6 +45,10 @@ export class PassThrough {
       return true;
     }
     if (request.method !== 'GET' || !EVENTS_PATH.test(url)) return false;
+    const requestId = requestIdFrom(request.headers['x-request-id']);
+    request.headers['x-request-id'] = requestId;
+    response.setHeader('X-Request-Id', requestId);
+    response.setHeader('Access-Control-Allow-Origin', '*');
     this.#stream(request, response, address).catch((error: unknown) => refuse(response, error));
     return true;
   }
@@ -63,8 +67,7 @@ export class PassThrough {
   async #stream(request: IncomingMessage, response: ServerResponse, address: string): Promise<void> {
     const url = new URL(request.url ?? '', 'http://gateway');
     const query = parse(StreamQuery, Object.fromEntries(url.searchParams), 'query');
-    const caller = await this.admission.authenticate(request.headers.authorization, address);
-    requireScope(caller, 'messages:read');
+    const caller = await this.admission.admitStream(request.headers.authorization, address);
     const lastEventId = request.headers['last-event-id'];
     const cursor = typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : query.cursor;
     const named = cursor === undefined ? undefined : parseStreamCursor(cursor)?.serverId;
@@ -97,7 +100,8 @@ function refuse(response: ServerResponse, error: unknown): void {
   }
   const refusal =
     error instanceof ParleyError ? error.refusal : ({ code: 'internal', message: 'The request failed' } as const);
-  const requestId = nanoid();
+  const given = response.getHeader('X-Request-Id');
+  const requestId = typeof given === 'string' ? given : nanoid();
   response.writeHead(ERRORS[refusal.code].status, {
     'content-type': 'application/problem+json',
     'x-request-id': requestId,

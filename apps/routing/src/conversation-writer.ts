@@ -17,7 +17,7 @@ import { APPEND_MAX_ENTRIES, type ClientKey, clientKey, type ConversationLog } f
 import type { Taken } from '@parley/rate-limiter';
 import type { ServiceContext, TraceSpan } from '@parley/service-kit';
 
-import { decide, type Decision, type Rules } from './decide.js';
+import { decide, type Decision, type Facts, type Rules } from './decide.js';
 import type { RoutingMetrics } from './metrics.js';
 import { CLIENT_ID_TTL_MS, ConversationState, RECENT_CLIENT_IDS_MAX, type Targets } from './state.js';
 
@@ -145,7 +145,7 @@ export class ConversationWriter {
     const published: PublishedEntry[] = [];
     const decided = batch.map((waiting): { readonly waiting: Waiting; readonly decision: Decision } => {
       const decision = this.#limited(
-        decide(waiting.command, seq(state.head.seq + 1), { state, ...lookedUp, rules: this.#ports.rules, nowMs }),
+        this.#decide(waiting.command, { state, ...lookedUp, rules: this.#ports.rules, nowMs }),
       );
       if (decision.kind === 'append') published.push(place(decision.entry, waiting, state, lookedUp.targets));
       return { waiting, decision };
@@ -158,6 +158,17 @@ export class ConversationWriter {
     }
     for (const { waiting, decision } of decided) this.#answer(waiting, decision, expectedHead);
     return true;
+  }
+
+  /** A command that cannot be decided fails by itself, not with everyone else's. */
+  #decide(command: Command, facts: Facts): Decision {
+    try {
+      return decide(command, seq(facts.state.head.seq + 1), facts);
+    } catch (error) {
+      const { requestId } = command.context;
+      this.#ports.context.log.error({ err: error, conversationId: this.#id, requestId }, 'undecidable');
+      return { kind: 'refused', refusal: { code: 'internal', message: 'The request could not be decided' } };
+    }
   }
 
   #limited(decision: Decision): Decision {

@@ -6,6 +6,8 @@ export const MESSAGE_LIMITS = {
   textMaxUnits: 40_000,
   /** Bytes of JSON of an encrypted or custom content. */
   customMaxBytes: 16 * 1024,
+  /** Levels of objects and arrays of an encrypted or custom content. */
+  customMaxDepth: 32,
   mentionsMax: 100,
   emojiMaxUnits: 64,
 } as const;
@@ -17,7 +19,6 @@ const atMostUnits = (max: number) =>
 const text = z
   .string()
   .min(1)
-  .max(MESSAGE_LIMITS.textMaxUnits)
   .refine(...atMostUnits(MESSAGE_LIMITS.textMaxUnits))
   .refine((value) => value.isWellFormed(), 'contains a lone surrogate');
 
@@ -26,9 +27,15 @@ export const MediaContent = z
   .strictObject({ type: z.literal('media'), mediaId: z.string().min(1).max(64), text: text.optional() })
   .meta({ id: 'MediaContent' });
 
+/** Deeply nested values overflow whatever walks them recursively, JSON.stringify and comparisons included. */
+function shallow(value: unknown, levels: number = MESSAGE_LIMITS.customMaxDepth): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return levels > 0 && Object.values(value).every((inner) => shallow(inner, levels - 1));
+}
+
 const smallJson = (value: Record<string, unknown>): boolean =>
-  Buffer.byteLength(JSON.stringify(value)) <= MESSAGE_LIMITS.customMaxBytes;
-const tooBig = `larger than ${MESSAGE_LIMITS.customMaxBytes} bytes of JSON`;
+  shallow(value) && Buffer.byteLength(JSON.stringify(value)) <= MESSAGE_LIMITS.customMaxBytes;
+const tooBig = `larger than ${MESSAGE_LIMITS.customMaxBytes} bytes of JSON, or nested deeper than ${MESSAGE_LIMITS.customMaxDepth} levels`;
 
 /** End-to-end encrypted: opaque to Parley, never searched, previewed or put into a notification. */
 export const EncryptedContent = z

@@ -40,6 +40,5 @@ describe('the configuration', () => {
     for (const PORT of ['-1', '65536', '1.5', '1e3', '0x10', ' 1', '99999999999999999999']) {
       expect([PORT, problemsOf({ PORT })]).toEqual([PORT, expect.stringContaining('PORT: ')]);
     }
-    expect(problemsOf({ RATIO: '2' })).toContain('RATIO: ');
   });
 });
