@@ -46,11 +46,11 @@ export const mutations = [
   },
   {
     promise: 'P1',
-    why: 'write an append without a transaction’s rollback: keep what came before a failure',
-    file: 'libs/conversation-log/src/sqlite-writer.ts',
-    find: 'moveHead.run(head.seq,',
-    replace: 'if (rows.length < 2) moveHead.run(head.seq,',
-    tests: [LOG],
+    why: 'keep in memory what was not written, so that a resend is acknowledged and lost',
+    file: routing('conversation-writer.ts'),
+    find: '        this.#state = undefined;\n        this.#refuseAll(batch, error);',
+    replace: '        this.#refuseAll(batch, error);',
+    tests: [WRITER],
   },
 
   {
@@ -79,14 +79,6 @@ export const mutations = [
   },
   {
     promise: 'P2',
-    why: 'keep the state in memory after a write whose outcome is not known',
-    file: routing('conversation-writer.ts'),
-    find: '        this.#state = undefined;\n        this.#refuseAll(batch, error);',
-    replace: '        this.#refuseAll(batch, error);',
-    tests: [WRITER],
-  },
-  {
-    promise: 'P2',
     why: 'do not compare the body of a resend',
     file: routing('decide.ts'),
     find: 'isDeepStrictEqual(first.content, body.content) &&',
@@ -102,6 +94,14 @@ export const mutations = [
     tests: [DELIVERY],
   },
 
+  {
+    promise: 'P3',
+    why: 'leave the head where it was when several entries are appended',
+    file: 'libs/conversation-log/src/sqlite-writer.ts',
+    find: 'moveHead.run(head.seq,',
+    replace: 'if (rows.length < 2) moveHead.run(head.seq,',
+    tests: [LOG],
+  },
   {
     promise: 'P3',
     why: 'append without comparing the head',

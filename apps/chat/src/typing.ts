@@ -25,8 +25,6 @@ interface Typing {
   stopped: boolean;
   timer: Timer;
   publish: (event: 'typing.start' | 'typing.stop') => Promise<void>;
-  /** Kept until the next start may come, so that stopping in between earns nobody another. */
-  stopped: boolean;
 }
 
 /** Typing: lossy, throttled, never stored. */
@@ -55,7 +53,6 @@ export class TypingIndicator {
       stopped: false,
       timer: { cancel: () => undefined },
       publish,
-      stopped: false,
     };
     this.#typing.set(key, typing);
     this.#stopLater(key, typing);

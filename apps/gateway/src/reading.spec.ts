@@ -221,7 +221,7 @@ describe('positions', () => {
 describe('the list of conversations', () => {
   it('is last changed first, page by page without repeating or skipping what stays put', async () => {
     const zoe = 'zoe' as UserId;
-    const made = [];
+    const made: ReadingFixture[] = [];
     for (let index = 0; index < 7; index += 1)
       made.push(await open({ members: [ANN, zoe], createdAtMs: index * 1_000 }));
     // Those with entries are later than those without; two of them at the same time.

@@ -238,6 +238,22 @@ describe('two instances on one log', () => {
   });
 });
 
+describe('an append that fails', () => {
+  it('leaves nothing in memory: a resend is appended, not taken for one of what was never written', async () => {
+    await given.create();
+    let away = true;
+    const log = watched(stores.log, (id, head, entries) =>
+      away ? Promise.reject(new ParleyError('unavailable', 'the disk is full')) : stores.log.append(id, head, entries),
+    );
+    const routing = given.routing({ log });
+    expect(codeOf(await routing.submit(command(say('k'))))).toBe('unavailable');
+    expect(codeOf(await routing.submit(command(say('k'))))).toBe('unavailable');
+    away = false;
+    expect(await routing.submit(command(say('k')))).toMatchObject({ kind: 'accepted', entry: { seq: 1 } });
+    expect(await given.entries()).toHaveLength(1);
+  });
+});
+
 describe('an append whose answer is lost', () => {
   /** Writes, and then fails as a connection does that breaks before the answer. */
   const losing = (times: number): ConversationLog => {

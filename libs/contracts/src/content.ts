@@ -7,7 +7,7 @@ export const MESSAGE_LIMITS = {
   /** Bytes of JSON of an encrypted or custom content. */
   customMaxBytes: 16 * 1024,
   /** Levels of objects and arrays of an encrypted or custom content. */
-  customMaxDepth: 32,
+  customMaxDepth: 100,
   mentionsMax: 100,
   emojiMaxUnits: 64,
 } as const;
