@@ -10,8 +10,12 @@ if (!known) {
   process.exit(0);
 }
 const commit = git('rev-parse', base).stdout.trim();
-const { status, stdout, stderr } = spawnSync('buf', ['breaking', '--against', `.git#ref=${commit},subdir=libs/contracts/proto`], {
-  encoding: 'utf8',
-});
+const { status, stdout, stderr } = spawnSync(
+  'buf',
+  ['breaking', '--against', `.git#ref=${commit},subdir=libs/contracts/proto`],
+  {
+    encoding: 'utf8',
+  },
+);
 console.log(`${stdout}${stderr}`);
 process.exit(status ?? 1);

@@ -13,6 +13,7 @@ const checks = [
   ['types', 'tsc', ['-p', 'tsconfig.json', '--noEmit']],
   ['protobuf lint', 'buf', ['lint']],
   ['protobuf compatibility', process.execPath, ['tools/ci/check-protobuf.mjs']],
+  ['lock file', process.execPath, ['tools/ci/complete-lock.mjs', '--check']],
   ['repository rules', process.execPath, ['tools/ci/check-repository.mjs']],
 ];
 

@@ -9,7 +9,7 @@ import {
   type UserId,
 } from '@parley/contracts';
 import { openRateLimiter } from '@parley/rate-limiter';
-import { Decoder, Encoder, type Packet } from 'socket.io-parser';
+import { type Decoder, Encoder, type Packet } from 'socket.io-parser';
 
 import { boundedParser } from './bounded-parser.js';
 import { ANN, BOB, CHANNEL, configOf, liveSession, openServer, turn } from './chat-fixture.js';

@@ -130,6 +130,26 @@ describe('accepting', () => {
     expect(outcomes.map(codeOf)).toEqual(['accepted', 'idempotency_conflict', 'duplicate']);
   });
 
+  it('fails a command that cannot be decided alone, and not the others of its batch', async () => {
+    await given.create();
+    const routing = given.routing();
+    const custom = (content: object) =>
+      ({ kind: 'message', clientId: 'k', content: { type: 'custom', ...content } }) as const;
+    await routing.submit(command(custom({ a: 1 })));
+    const broken = {
+      get a(): number {
+        throw new RangeError('Maximum call stack size exceeded');
+      },
+    };
+    // Spreading would read it: the content itself has to be what cannot be compared.
+    const unreadable = { ...custom({}), content: Object.assign(broken, { type: 'custom' }) };
+    const outcomes = await Promise.all(
+      [say('before'), unreadable, say('after')].map((body) => routing.submit(command(body))),
+    );
+    expect(outcomes.map(codeOf)).toEqual(['accepted', 'internal', 'accepted']);
+    checkDense(await given.entries());
+  });
+
   it('decides each command of a batch on what those before it did', async () => {
     await given.create();
     const routing = given.routing();

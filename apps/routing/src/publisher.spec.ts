@@ -31,7 +31,10 @@ const command = (body: CommandBody, by: UserId = ANN, id: ConversationId = given
 const SETTLE_MS = 2_000;
 const sealed = async (): Promise<number> => (await stores.log.head(given.id)).sealedSeq;
 const publishedSeqs = (): number[] => given.published.flatMap(({ entries }) => entries.map(({ entry }) => entry.seq));
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Publishing comes a few turns after the acknowledgement. */
+const handedOn = async (): Promise<void> => {
+  for (let turns = 0; turns < 5; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+};
 
 /** The bus of the fixture, of which single publishes can be refused or held up. */
 function unreliable(publish: (attempt: number, pass: () => Promise<void>) => Promise<void>): EventBus {
@@ -72,7 +75,7 @@ describe('publishing', () => {
     const routing = given.routing();
     await routing.start();
     await Promise.all([1, 2, 3].map((index) => routing.submit(command(say(`${index}`)))));
-    await turn();
+    await handedOn();
     expect(await sealed()).toBe(0);
     given.clock.advance(SETTLE_MS);
     await routing.stop();
@@ -91,14 +94,24 @@ describe('publishing', () => {
 
   it('publishes again from the log what the bus refused, in order and whole', async () => {
     let away = true;
-    const routing = given.routing({ bus: unreliable((_, pass) => (away ? refuse() : pass())) });
+    const again = Promise.withResolvers<void>();
+    const bus = unreliable((attempt, pass) => {
+      if (attempt === 2) again.resolve();
+      return away ? refuse() : pass();
+    });
+    const routing = given.routing({ bus });
     await routing.start();
     for (const index of [1, 2, 3]) await routing.submit(command(say(`${index}`)));
+    await handedOn();
     given.clock.advance(SETTLE_MS);
+    await again.promise;
     await routing.submit(command(say('4')));
+    await handedOn();
     expect(publishedSeqs()).toEqual([]);
     away = false;
     await routing.submit(command(say('5')));
+    await handedOn();
+    expect(publishedSeqs()).toEqual([]);
     given.clock.advance(SETTLE_MS);
     await routing.stop();
     expect(publishedSeqs()).toEqual([1, 2, 3, 4, 5]);
@@ -112,10 +125,10 @@ describe('publishing', () => {
     });
     await routing.submit(command(say('1')));
     await routing.submit(command(say('2')));
-    await turn();
+    await handedOn();
     expect(publishedSeqs()).toEqual([2]);
     first.reject(new ParleyError('unavailable', 'timed out'));
-    await turn();
+    await handedOn();
     await routing.stop();
     expect(publishedSeqs()).toEqual([2, 1, 2]);
     expect(await sealed()).toBe(2);

@@ -48,6 +48,20 @@ describe('other contents', () => {
     expect(accepts(Content, { type: 'poll', body: 'é'.repeat(8_200) })).toBe(false);
   });
 
+  it('are nested no deeper than what walks them can go', () => {
+    const nested = (levels: number) => {
+      let value: unknown = 1;
+      for (let level = 1; level < levels; level += 1) value = [value];
+      return { type: 'poll', value };
+    };
+    const { customMaxDepth } = MESSAGE_LIMITS;
+    expect([customMaxDepth, customMaxDepth + 1, 8_000].map((levels) => accepts(Content, nested(levels)))).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+
   it('keep their fields', () => {
     const poll = { type: 'poll', question: 'Where?', options: ['a', 'b'] };
     expect(Content.parse(poll)).toEqual(poll);
