@@ -3,7 +3,7 @@
  * Exits with 1 if a broken line goes unnoticed. `--table` prints the table of docs/invariants.md; a word picks the
  * mutations whose promise or file contains it.
  *
- *   node tools/ci/mutations.mjs [P2] [--table]
+ *   node_modules/.bin/node tools/ci/mutations.mjs [P2] [--table]
  */
 import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
@@ -16,6 +16,7 @@ import { mutations } from './mutations.list.mjs';
 const ROOT = resolve(import.meta.dirname, '../..');
 /** A test that hangs on a broken line has noticed it. */
 const RUN_MAX_MS = 120_000;
+const RUN_MAX_MIB = 1_500;
 const COPIED = ['apps', 'libs', 'jest.config.mjs', 'package.json', 'tsconfig.json', 'tsconfig.base.json'];
 
 const { values, positionals } = parseArgs({ options: { table: { type: 'boolean' } }, allowPositionals: true });
@@ -73,42 +74,44 @@ function oneLine(text) {
   return text.trim().replaceAll(/\s+/g, ' ');
 }
 
-/** Names of the tests that failed; a run that does not end, or that could not be loaded, has failed as a whole. */
+/**
+ * Names of the tests that failed; a run that does not end, or takes all memory, has failed as a whole. What could not be
+ * run at all has noticed nothing, and ends the program.
+ */
 async function run(folder, tests) {
   const startedMs = Date.now();
   const report = join(folder, 'report.json');
   await rm(report, { force: true });
   const jest = join(folder, 'node_modules/jest/bin/jest.js');
   const options = ['--ci', '--silent', '--json', `--outputFile=${report}`, '--testTimeout=10000', '--forceExit'];
-  const code = await exitOf(join(folder, 'node_modules/.bin/node'), [
-    '--experimental-vm-modules',
-    '--no-warnings',
-    '--max-old-space-size=1500',
-    jest,
-    ...options,
-    ...tests,
-  ]);
+  const node = ['--experimental-vm-modules', '--no-warnings', `--max-old-space-size=${RUN_MAX_MIB}`];
+  const { signal, errors } = await spawned(process.execPath, [...node, jest, ...options, ...tests]);
   const seconds = (Date.now() - startedMs) / 1_000;
   const result = await readFile(report, 'utf8').then(JSON.parse, () => null);
-  if (result === null) return { failed: [`the run did not end (exit ${code})`], seconds };
+  if (result === null && signal === 'SIGKILL') return { failed: ['(does not end)'], seconds };
+  if (result === null && signal === 'SIGABRT') return { failed: ['(takes all memory)'], seconds };
+  if (result === null) throw new Error(`The tests could not be run: ${errors.slice(-2_000)}`);
   const files = new Set(result.testResults.map(({ name }) => name.slice(folder.length + 1)));
   const missing = tests.filter((test) => !files.has(test));
   if (missing.length > 0) throw new Error(`There is no ${missing.join(', ')}`);
   const failed = result.testResults.flatMap(({ name, assertionResults, status }) => {
     const names = assertionResults.filter((test) => test.status === 'failed').map(({ fullName }) => fullName);
-    return names.length === 0 && status === 'failed' ? [`${name.slice(folder.length + 1)} does not load`] : names;
+    if (names.length === 0 && status === 'failed') throw new Error(`${name.slice(folder.length + 1)} does not load`);
+    return names;
   });
   return { failed, seconds };
 }
 
-function exitOf(command, args) {
-  return new Promise((done) => {
-    const child = spawn(command, args, { cwd: copy, stdio: 'ignore' });
+function spawned(command, args) {
+  return new Promise((resolveExit, reject) => {
+    const child = spawn(command, args, { cwd: copy, stdio: ['ignore', 'ignore', 'pipe'] });
+    let errors = '';
+    child.stderr.on('data', (chunk) => (errors = `${errors}${chunk}`.slice(-20_000)));
     const timer = setTimeout(() => child.kill('SIGKILL'), RUN_MAX_MS);
-    child.on('error', (error) => done(error.message));
-    child.on('exit', (code, signal) => {
+    child.on('error', reject);
+    child.on('close', (_code, signal) => {
       clearTimeout(timer);
-      done(code ?? signal);
+      resolveExit({ signal, errors });
     });
   });
 }
