@@ -51,6 +51,10 @@ bench: build ## The benchmarks: a server on one core, the load on the other (ARG
 faults: build ## Replay with kill -9 in the middle; the history checker decides
 	@node tools/replay/dist/faults.js $(ARGS)
 
+.PHONY: mutations
+mutations: build ## Break each mechanism on purpose; a test must notice
+	@node tools/ci/mutations.mjs $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what was installed and built (not the data)
 	@rm -rf node_modules .nx apps/*/dist libs/*/dist tools/*/dist

@@ -12,22 +12,22 @@ import { Sender } from './ws-sender.js';
  * (`_sender.sendFrame`), and nothing else.
  */
 
-interface Due {
-  readonly sender: CorkedSender;
-}
-
-const due: Due[] = [];
+/** Senders with something to write, in order of their first frame. Two arrays take turns: a flush may queue anew. */
+let due: CorkedSender[] = [];
 let scheduled = false;
 
 function flushAll(): void {
+  const senders = due;
+  due = [];
   scheduled = false;
-  for (const { sender } of due.splice(0)) sender.flush();
+  for (const sender of senders) sender.flush();
 }
 
 /** Replaces `ws`'s writes; everything else of the sender (framing, compression, state) stays. */
 class CorkedSender extends Sender {
   declare readonly _socket: Socket;
-  declare pending: Buffer[] | undefined;
+  /** Most turns have one frame for a socket: a lone one needs no array. */
+  declare pending: Buffer | Buffer[] | undefined;
 
   /** Called by `ws` and Engine.IO with the parts of one frame. Answers at once: what waits is bounded by `outstanding`. */
   override sendFrame(parts: readonly (Buffer | string)[], sent?: (error?: Error) => void): void {
@@ -36,24 +36,26 @@ class CorkedSender extends Sender {
   }
 
   enqueue(frame: Buffer): void {
-    if (this.pending === undefined) {
-      this.pending = [frame];
-      due.push({ sender: this });
+    const { pending } = this;
+    if (pending === undefined) {
+      this.pending = frame;
+      due.push(this);
       if (!scheduled) {
         scheduled = true;
         setImmediate(flushAll);
       }
+    } else if (Array.isArray(pending)) {
+      pending.push(frame);
     } else {
-      this.pending.push(frame);
+      this.pending = [pending, frame];
     }
   }
 
   flush(): void {
     const { pending } = this;
     this.pending = undefined;
-    const first = pending?.[0];
-    if (pending === undefined || first === undefined || this._socket.destroyed) return;
-    this._socket.write(pending.length === 1 ? first : Buffer.concat(pending));
+    if (pending === undefined || this._socket.destroyed) return;
+    this._socket.write(Array.isArray(pending) ? Buffer.concat(pending) : pending);
   }
 }
 

@@ -19,7 +19,7 @@ import type { ServiceContext, TraceSpan } from '@parley/service-kit';
 
 import { decide, type Decision, type Facts, type Rules } from './decide.js';
 import type { RoutingMetrics } from './metrics.js';
-import { CLIENT_ID_TTL_MS, ConversationState, RECENT_CLIENT_IDS_MAX, type Targets } from './state.js';
+import { CLIENT_ID_TTL_MS, ConversationState, type Targets } from './state.js';
 
 /** A batch that keeps losing the race for the head is given up; its senders retry. */
 const CONFLICTS_MAX = 10;
@@ -298,7 +298,7 @@ export class ConversationWriter {
     }
     if (facts === null) return null;
     // The unsealed tail is always in memory: its client ids may not be found anywhere else.
-    const after = seq(Math.max(0, Math.min(head.sealedSeq, head.seq - RECENT_CLIENT_IDS_MAX / 2)));
+    const after = head.sealedSeq;
     const tail: StoredEntry[] = [];
     for (let from = after; from < head.seq;) {
       const page = await log.read(this.#id, { after: from, upTo: head.seq, limit: 1_000 });

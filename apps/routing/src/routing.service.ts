@@ -19,6 +19,8 @@ import type { ConversationState } from './state.js';
 
 const SETTLE_EVERY_MS = 2_000;
 const RECOVER_PAGE = 1_000;
+/** A conversation's state is kept in memory this long after its last command. */
+const UNUSED_TTL_MS = 60_000;
 
 export interface RoutingPorts {
   readonly log: ConversationLog;
@@ -37,7 +39,8 @@ export function afterThisTurn(callback: () => void): void {
 
 /** Accepts what is said in conversations: one writer a conversation, as many conversations at once as there are. */
 export class RoutingService implements RoutingLink {
-  readonly #writers = new Map<ConversationId, ConversationWriter>();
+  /** Longest unused first. */
+  readonly #writers = new Map<ConversationId, { readonly writer: ConversationWriter; usedMs: number }>();
   readonly #publisher: Publisher;
   readonly #metrics: RoutingMetrics;
   #settling: Timer | undefined;
@@ -66,6 +69,7 @@ export class RoutingService implements RoutingLink {
   async start(): Promise<void> {
     await this.#recover();
     this.#settling = this.ports.context.clock.every(SETTLE_EVERY_MS, () => {
+      this.#forgetUnused();
       this.#settled = this.#settled.then(() => this.#publisher.settle());
     });
   }
@@ -74,7 +78,7 @@ export class RoutingService implements RoutingLink {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#settling?.cancel();
-    await Promise.all([...this.#writers.values()].map((writer) => writer.finished()));
+    await Promise.all([...this.#writers.values()].map(({ writer }) => writer.finished()));
     this.#publishDue();
     await this.#settled;
     await this.#publisher.settle();
@@ -110,12 +114,13 @@ export class RoutingService implements RoutingLink {
   }
 
   #writer(conversationId: ConversationId): ConversationWriter {
+    const usedMs = this.ports.context.clock.now();
     const known = this.#writers.get(conversationId);
     if (known !== undefined) {
-      // Least recently used first: what is used moves to the end.
+      known.usedMs = usedMs;
       this.#writers.delete(conversationId);
       this.#writers.set(conversationId, known);
-      return known;
+      return known.writer;
     }
     this.#evict();
     const { log, directory, context } = this.ports;
@@ -134,7 +139,7 @@ export class RoutingService implements RoutingLink {
       loaded: (state) => this.#publisher.resume(state),
       overloaded: (state) => this.#publisher.unpublished(conversationId, state.head.seq) > UNPUBLISHED_MAX,
     });
-    this.#writers.set(conversationId, writer);
+    this.#writers.set(conversationId, { writer, usedMs });
     return writer;
   }
 
@@ -148,19 +153,28 @@ export class RoutingService implements RoutingLink {
     });
   }
 
-  /** Forgets the longest unused idle writers beyond the bound; busy ones are never forgotten. */
+  /** Makes room for one more: the longest unused that is idle goes; busy ones are never forgotten. */
   #evict(): void {
     if (this.#writers.size < this.config.PARLEY_ROUTING_CONVERSATIONS_MAX) return;
-    for (const [conversationId, writer] of this.#writers) {
+    for (const [conversationId, { writer }] of this.#writers) {
       if (!writer.idle) continue;
       this.#writers.delete(conversationId);
       return;
     }
   }
 
+  /** What nobody has used for a while is cheaper to load again than to keep. */
+  #forgetUnused(): void {
+    const before = this.ports.context.clock.now() - UNUSED_TTL_MS;
+    for (const [conversationId, { writer, usedMs }] of this.#writers) {
+      if (usedMs > before) return;
+      if (writer.idle) this.#writers.delete(conversationId);
+    }
+  }
+
   #queued(): number {
     let queued = 0;
-    for (const writer of this.#writers.values()) queued += writer.queued;
+    for (const { writer } of this.#writers.values()) queued += writer.queued;
     return queued;
   }
 

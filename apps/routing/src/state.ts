@@ -15,7 +15,7 @@ import { clientKey, type LogHead } from '@parley/conversation-log';
 /** How long a client id stands for the message that was first sent with it. */
 export const CLIENT_ID_TTL_MS = 7 * 24 * 60 * 60 * 1_000;
 /** Client ids kept in memory per conversation; older ones are looked up in the log. */
-export const RECENT_CLIENT_IDS_MAX = 2_000;
+export const RECENT_CLIENT_IDS_MAX = 1_000;
 
 /** People whose standing is kept in memory per conversation; beyond, all are forgotten and looked up anew. */
 const STANDINGS_MAX = 20_000;
