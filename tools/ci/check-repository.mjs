@@ -43,10 +43,36 @@ const source = readFileSync('apps/standalone/src/standalone.ts', 'utf8');
 if (!source.includes(`VERSION = '${version}'`))
   problems.push(`apps/standalone/src/standalone.ts has another version than ${version}`);
 
+const flags = /^NODE_FLAGS := (.*)$/m.exec(readFileSync('Makefile', 'utf8'))?.[1];
+if (!readFileSync('tools/load/src/server-process.ts', 'utf8').includes(`['${flags}']`)) {
+  problems.push(`tools/load/src/server-process.ts does not run the server with ${flags}, as make start does`);
+}
+
 const lock = read('package-lock.json');
 for (const [name, entry] of Object.entries(lock.packages)) {
   if (typeof entry.resolved === 'string' && /^https?:/.test(entry.resolved))
     problems.push(`package-lock.json: ${name} names a host`);
+}
+
+// Documents that name what the code has.
+const settingsDocument = readFileSync('docs/configuration.md', 'utf8');
+const metricsDocument = readFileSync('docs/observability.md', 'utf8');
+for (const file of files.filter(
+  (name) => /^(?:apps|libs)\/[^/]+\/src\/.*\.ts$/.test(name) && !/\.spec\.ts$|-fixture\.ts$/.test(name),
+)) {
+  const text = readFileSync(file, 'utf8');
+  if (file.endsWith('/config.ts')) {
+    for (const [, name, value] of text.matchAll(/^ {2}((?:PARLEY|OTEL)_[A-Z_]+): (.*)$/gm)) {
+      const row = settingsDocument.split('\n').find((line) => line.startsWith(`| \`${name}\``));
+      const fallback = /^intSetting\((-?[\d_]+),/.exec(value)?.[1]?.replaceAll('_', '');
+      if (row === undefined) problems.push(`docs/configuration.md does not have ${name} of ${file}`);
+      else if (fallback !== undefined && !row.includes(`\`${fallback}\``))
+        problems.push(`docs/configuration.md: ${name} is ${fallback} in ${file}`);
+    }
+  }
+  for (const [, name] of text.matchAll(/'(parley_[a-z_]+)'/g)) {
+    if (!metricsDocument.includes(name)) problems.push(`docs/observability.md does not have ${name} of ${file}`);
+  }
 }
 
 for (const problem of problems) console.log(problem);

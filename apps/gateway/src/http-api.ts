@@ -69,11 +69,11 @@ export function bindRoutes(
     const method = route.method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete';
     app[method](path, json, async (request: Request, response: Response) => {
       const startedMs = performance.now();
-      const given = request.get('traceparent');
+      const traceparent = request.get('traceparent');
       const span = tracing.span(
         'gateway',
         `${route.method} ${route.path}`,
-        given !== undefined && TRACEPARENT.test(given) ? given : undefined,
+        traceparent !== undefined && TRACEPARENT.test(traceparent) ? traceparent : undefined,
       );
       let failure: unknown;
       try {
@@ -164,9 +164,14 @@ function inputOf(route: Route, request: Request): unknown {
   const body: unknown = request.body;
   return {
     params: route.params === undefined ? undefined : parse(route.params, { ...request.params }, 'path'),
-    query: parse(route.query ?? NOTHING, { ...request.query }, 'query'),
+    query: parse(route.query ?? NOTHING, given(request.query), 'query'),
     body: parse(route.body ?? NOTHING, body ?? (route.body === undefined ? {} : undefined), 'body'),
   };
+}
+
+/** A parameter without a value is one that was not given. */
+export function given(query: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ''));
 }
 
 function hasBody(request: Request): boolean {

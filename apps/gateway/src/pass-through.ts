@@ -9,7 +9,7 @@ import { z } from 'zod';
 
 import type { Admission } from './admission.js';
 import type { Assignments } from './assignment.js';
-import { requestIdFrom } from './http-api.js';
+import { given, requestIdFrom } from './http-api.js';
 
 const SOCKET_PATH = /^\/v1\/chat\/([A-Za-z0-9_-]{1,64})\/socket\.io\/?(?:\?|$)/;
 const EVENTS_PATH = /^\/v1\/events(?:\/poll)?(?:\?|$)/;
@@ -66,7 +66,7 @@ export class PassThrough {
 
   async #stream(request: IncomingMessage, response: ServerResponse, address: string): Promise<void> {
     const url = new URL(request.url ?? '', 'http://gateway');
-    const query = parse(StreamQuery, Object.fromEntries(url.searchParams), 'query');
+    const query = parse(StreamQuery, given(Object.fromEntries(url.searchParams)), 'query');
     const caller = await this.admission.admitStream(request.headers.authorization, address);
     const lastEventId = request.headers['last-event-id'];
     const cursor = typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : query.cursor;

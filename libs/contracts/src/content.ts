@@ -20,7 +20,8 @@ const text = z
   .string()
   .min(1)
   .refine(...atMostUnits(MESSAGE_LIMITS.textMaxUnits))
-  .refine((value) => value.isWellFormed(), 'contains a lone surrogate');
+  .refine((value) => value.isWellFormed(), 'contains a lone surrogate')
+  .meta({ maxLength: MESSAGE_LIMITS.textMaxUnits });
 
 export const TextContent = z.strictObject({ type: z.literal('text'), text }).meta({ id: 'TextContent' });
 export const MediaContent = z

@@ -143,7 +143,7 @@ scenario('event streams and polls', (world) => {
       expect(response.status).toBe(401);
       expect(await response.json()).toMatchObject({ code: 'unauthenticated' });
     }
-    for (const query of ['timeoutMs=30001', 'timeoutMs=x', 'cursor=', 'bogus=1']) {
+    for (const query of ['timeoutMs=30001', 'timeoutMs=x', `cursor=${'x'.repeat(300)}`, 'bogus=1']) {
       const response = await fetch(`${world.url}/v1/events/poll?${query}`, {
         headers: { authorization: `Bearer ${bob.accessToken}`, 'x-request-id': 'mine-1' },
       });
