@@ -3,9 +3,10 @@ import {
   type ClientEvent,
   type ErrorBody,
   LIMITS,
-  parse,
   ParleyError,
+  parse,
   type Refusal,
+  refusalOf,
   type Scope,
   toErrorBody,
 } from '@parley/contracts';
@@ -145,8 +146,7 @@ export class Dispatcher {
 
   #refusal(session: Session, event: string, known: boolean, requestId: string, error: unknown): Refusal {
     const { context, metrics, expel } = this.#ports;
-    const refusal: Refusal =
-      error instanceof ParleyError ? error.refusal : { code: 'internal', message: 'The request failed' };
+    const refusal = refusalOf(error, 'The request failed');
     const { code } = refusal;
     metrics.requests.inc({ event: known ? event : 'unknown', outcome: code });
     if (code === 'internal')

@@ -77,10 +77,6 @@ export class Session {
     return this.#phase;
   }
 
-  get transport(): Outlet['kind'] {
-    return this.#outlet.kind;
-  }
-
   /** `first` goes out before everything that came while the session was opening. */
   ready(first: EncodedFrame | null): void {
     if (this.#phase !== 'opening') return;

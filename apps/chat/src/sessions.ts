@@ -77,10 +77,6 @@ export class Sessions {
     this.#quietly(this.registry.remove(this.server.serverId, [{ workspaceId, userId, sessionId }]));
   }
 
-  get(id: SessionId): Session | undefined {
-    return this.#byId.get(id);
-  }
-
   all(): IterableIterator<Session> {
     return this.#byId.values();
   }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-import { LIMITS, MESSAGE_LIMITS, ParleyError, toErrorBody } from '@parley/contracts';
+import { LIMITS, MESSAGE_LIMITS, ParleyError, refusalOf, toErrorBody } from '@parley/contracts';
 import { Server as EngineServer } from 'engine.io';
 import { Server, type Socket } from 'socket.io';
 
@@ -116,8 +116,7 @@ function onAnyEvent(ports: SocketIoPorts, session: Session, event: unknown, ...a
 
 /** Socket.IO carries `data` of a middleware's error to the client's `connect_error`. */
 function connectError(error: unknown): Error & { data: unknown } {
-  const refusal =
-    error instanceof ParleyError ? error.refusal : ({ code: 'internal', message: 'The session failed' } as const);
+  const refusal = refusalOf(error, 'The session failed');
   return Object.assign(new Error(refusal.code), { data: toErrorBody(refusal, randomUUID()) });
 }
 

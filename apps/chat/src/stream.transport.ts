@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   ERRORS,
   type InstanceId,
-  ParleyError,
   parseStreamCursor,
+  refusalOf,
   type SessionId,
   toProblem,
   type UserId,
@@ -244,8 +244,7 @@ function refuse(response: ServerResponse, error: unknown, requestId: string): vo
     response.destroy();
     return;
   }
-  const refusal =
-    error instanceof ParleyError ? error.refusal : ({ code: 'internal', message: 'The stream failed' } as const);
+  const refusal = refusalOf(error, 'The stream failed');
   response.writeHead(ERRORS[refusal.code].status, { 'content-type': 'application/problem+json' });
   response.end(JSON.stringify(toProblem(refusal, requestId)));
 }

@@ -1,10 +1,10 @@
 import {
-  ERRORS,
   type ErrorCode,
+  ERRORS,
   LIMITS,
-  parse,
   ParleyError,
-  type Refusal,
+  parse,
+  refusalOf,
   type Route,
   type RouteAnswer,
   type RouteInput,
@@ -127,8 +127,7 @@ export function requestIdOf(response: Response): string {
 export function sendProblem(response: Response, error: unknown, log: ServiceContext['log']): void {
   const requestId = requestIdOf(response);
   if (!(error instanceof ParleyError)) log.error({ err: error, requestId }, 'request failed');
-  const refusal: Refusal =
-    error instanceof ParleyError ? error.refusal : { code: 'internal', message: 'The request failed' };
+  const refusal = refusalOf(error, 'The request failed');
   if (response.headersSent) {
     response.destroy();
     return;

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-import { DeviceId, ERRORS, parse, ParleyError, parseStreamCursor, toProblem } from '@parley/contracts';
+import { DeviceId, ERRORS, ParleyError, parse, parseStreamCursor, refusalOf, toProblem } from '@parley/contracts';
 import type { Instance } from '@parley/discovery';
 import type { ChatDoor, Links } from '@parley/links';
 import { nanoid } from 'nanoid';
@@ -98,16 +98,13 @@ function refuse(response: ServerResponse, error: unknown): void {
     response.destroy();
     return;
   }
-  const refusal =
-    error instanceof ParleyError ? error.refusal : ({ code: 'internal', message: 'The request failed' } as const);
+  const refusal = refusalOf(error, 'The request failed');
   const given = response.getHeader('X-Request-Id');
   const requestId = typeof given === 'string' ? given : nanoid();
   response.writeHead(ERRORS[refusal.code].status, {
     'content-type': 'application/problem+json',
     'x-request-id': requestId,
-    ...('retryAfterMs' in refusal && refusal.retryAfterMs !== undefined
-      ? { 'retry-after': String(Math.ceil(refusal.retryAfterMs / 1_000)) }
-      : {}),
+    ...(refusal.retryAfterMs !== undefined ? { 'retry-after': String(Math.ceil(refusal.retryAfterMs / 1_000)) } : {}),
   });
   response.end(JSON.stringify(toProblem(refusal, requestId)));
 }

@@ -7,6 +7,7 @@ import {
   ParleyError,
   type PublishedEntry,
   type Refusal,
+  refusalOf,
   type Seq,
   seq,
   type StoredEntry,
@@ -214,8 +215,7 @@ export class ConversationWriter {
   }
 
   #refuseAll(batch: readonly Waiting[], error: unknown): void {
-    const refusal: Refusal =
-      error instanceof ParleyError ? error.refusal : { code: 'internal', message: 'The message could not be accepted' };
+    const refusal = refusalOf(error, 'The message could not be accepted');
     this.#ports.context.log.error({ err: error, conversationId: this.#id, commands: batch.length }, 'batch failed');
     for (const { resolve, span } of batch) {
       this.#ports.metrics.refused.inc({ code: refusal.code });

@@ -83,6 +83,11 @@ export class ParleyError extends Error {
   }
 }
 
+/** What a border answers for anything that was thrown: a refusal as it is, everything else as `internal`, without a word of it. */
+export function refusalOf(error: unknown, otherwise: string): Refusal {
+  return error instanceof ParleyError ? error.refusal : { code: 'internal', message: otherwise };
+}
+
 export function toErrorBody(refusal: Refusal, requestId: string): ErrorBody {
   return {
     code: refusal.code,

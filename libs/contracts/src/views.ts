@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { Content, Mentions } from './content.js';
 import { ConversationType, History, LogEntry, Role, Timestamp, Visibility } from './entries.js';
-import { ClientId, ConversationId, DeviceId, EntrySeq, Seq, UserId } from './ids.js';
+import { ClientId, ConversationId, EntrySeq, Seq, UserId } from './ids.js';
 
 /** What people see of a user. */
 export const User = z
@@ -154,4 +154,3 @@ export const ApiKey = z
 export type ApiKey = z.infer<typeof ApiKey>;
 
 export const DevicePlatform = z.string().min(1).max(64);
-export { DeviceId };
