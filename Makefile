@@ -13,7 +13,7 @@ INSTALLED := node_modules/.package-lock.json
 
 .PHONY: help
 help: ## What can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(INSTALLED): package.json package-lock.json $(wildcard apps/*/package.json libs/*/package.json tools/*/package.json)
 	@echo "Installing packages (npm ci), Node 24 among them …"
@@ -29,6 +29,30 @@ build: $(INSTALLED) ## Compile everything that changed
 start: build ## Run all six services in one process on embedded adapters
 	@echo "Starting Parley on port $${PARLEY_PORT:-8080}, data in $${PARLEY_DATA_DIR:-.data} …"
 	@exec node $(NODE_FLAGS) apps/standalone/dist/main.js
+
+.PHONY: stack
+stack: build ## Kafka, Cassandra, Redis, MariaDB and etcd on this machine, without containers (ARGS="--nodes 3")
+	@node tools/stack/dist/main.js up $(ARGS)
+
+.PHONY: stack-down
+stack-down: build ## Stop them; ARGS="--wipe" removes their data
+	@node tools/stack/dist/main.js down $(ARGS)
+
+.PHONY: stack-status
+stack-status: build ## What of them runs, where, and where it logs
+	@node tools/stack/dist/main.js status $(ARGS)
+
+.PHONY: start-cluster
+start-cluster: build ## Run the six services as processes of their own on the stack (ARGS="--count chat=5")
+	@exec node tools/cluster/dist/main.js $(ARGS)
+
+.PHONY: test-cluster
+test-cluster: build ## Conformance of every adapter on the real engines, and the end-to-end tests over a cluster
+	@node tools/ci/test-cluster.mjs $(ARGS)
+
+.PHONY: faults-cluster
+faults-cluster: build ## Replay over a cluster while each app and each engine is killed in turn
+	@node tools/cluster/dist/faults.js $(ARGS)
 
 .PHONY: test
 test: build ## Check formatting, lint, types, protocol; run all tests that need nothing else on the machine

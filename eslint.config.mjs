@@ -4,8 +4,9 @@ import { createTypeScriptImportResolver } from 'eslint-import-resolver-typescrip
 import tseslint from 'typescript-eslint';
 
 /**
- * Dependencies point one way: app → kit, port → domain → contracts; tools know contracts only, and no app imports an
- * app but standalone, which composes them.
+ * Dependencies point one way: app → kit → port → engine → contracts, with the domain beside the ports; tools know
+ * contracts only, and no app imports an app but standalone, which composes them. An engine is what the adapters of
+ * several ports share of one server.
  */
 const layers = [
   { type: 'contracts', pattern: 'libs/contracts' },
@@ -13,9 +14,10 @@ const layers = [
   {
     type: 'port',
     pattern:
-      'libs/{conversation-log,directory,event-bus,session-registry,presence-store,frame-bus,discovery,rate-limiter}',
+      'libs/{conversation-log,directory,event-bus,session-registry,presence-store,frame-bus,discovery,rate-limiter,head-cache}',
   },
-  { type: 'kit', pattern: 'libs/{service-kit,links,tickets}' },
+  { type: 'engine', pattern: 'libs/redis-client' },
+  { type: 'kit', pattern: 'libs/{service-kit,links,tickets,adapters}' },
   { type: 'standalone', pattern: 'apps/standalone' },
   { type: 'app', pattern: 'apps/*', capture: ['name'] },
   { type: 'tool', pattern: 'tools/*' },
@@ -23,7 +25,7 @@ const layers = [
 const allow = (from, to) => ({ from: { element: { type: from } }, allow: { to: { element: { type: to } } } });
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/node_modules/**', '.nx/**', '**/*.d.ts'] },
+  { ignores: ['**/dist/**', '**/node_modules/**', '.nx/**', '**/*.d.ts', '**/generated/**'] },
   ...tseslint.configs.strict,
   {
     files: ['**/*.ts'],
@@ -67,8 +69,9 @@ export default tseslint.config(
           default: 'disallow',
           policies: [
             allow('domain', ['contracts']),
-            allow('port', ['contracts']),
-            allow('kit', ['contracts', 'port']),
+            allow('engine', ['contracts']),
+            allow('port', ['contracts', 'engine']),
+            allow('kit', ['contracts', 'engine', 'port', 'kit']),
             allow('app', ['contracts', 'domain', 'port', 'kit']),
             allow('standalone', ['contracts', 'port', 'kit', 'app']),
             allow('tool', ['contracts', 'tool']),

@@ -39,9 +39,9 @@ for (const file of manifests) {
     if (wanted !== undefined && wanted !== range) problems.push(`${file} wants ${name} ${range}, the root ${wanted}`);
   }
 }
-const source = readFileSync('apps/standalone/src/standalone.ts', 'utf8');
+const source = readFileSync('libs/service-kit/src/version.ts', 'utf8');
 if (!source.includes(`VERSION = '${version}'`))
-  problems.push(`apps/standalone/src/standalone.ts has another version than ${version}`);
+  problems.push(`libs/service-kit/src/version.ts has another version than ${version}`);
 
 const flags = /^NODE_FLAGS := (.*)$/m.exec(readFileSync('Makefile', 'utf8'))?.[1];
 if (!readFileSync('tools/load/src/server-process.ts', 'utf8').includes(`['${flags}']`)) {

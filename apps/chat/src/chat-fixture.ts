@@ -81,6 +81,7 @@ export function newSession(userId: UserId, change: Partial<SessionIdentity> = {}
       workspaceId: DEFAULT_WORKSPACE,
       userId,
       deviceId: 'd' as DeviceId,
+      origin: null,
       familyId: null,
       scopes: null,
       expiresAtMs: null,

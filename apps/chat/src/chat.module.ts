@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import type { InstanceId } from '@parley/contracts';
 import { PORTS, readConfig, type Self, type ServiceContext } from '@parley/service-kit';
-import { TicketVerifier } from '@parley/tickets';
+import { TicketIssuer, TicketVerifier } from '@parley/tickets';
 
 import { ChatGateway } from './chat.gateway.js';
 import { type ChatPorts, ChatService } from './chat.service.js';
@@ -28,6 +28,7 @@ export class ChatModule {
             PORTS.rateLimiter,
             PORTS.ticketKey,
             PORTS.self,
+            PORTS.end,
             PORTS.context,
             PORTS.environment,
           ],
@@ -41,17 +42,23 @@ export class ChatModule {
             bus: ChatPorts['bus'],
             limiter: ChatPorts['limiter'],
             key: string,
-            { instanceId, address, version }: Self,
+            { instanceId, address, doorAddress, region, version }: Self,
+            end: ChatPorts['end'],
             context: ServiceContext,
             env: NodeJS.ProcessEnv,
           ) => {
             const serverId = `chat-${instanceId}` as InstanceId;
-            const tickets = new TicketVerifier({ key, serverId, nowMs: () => context.clock.now() });
+            const nowMs = (): number => context.clock.now();
+            const tickets = new TicketVerifier({ key, serverId, nowMs });
+            const ticketIssuer = new TicketIssuer({ key, nowMs });
             return new ChatService(
               {
                 serverId,
                 address,
+                doorAddress,
+                region,
                 version,
+                end,
                 routing,
                 directory,
                 presence,
@@ -61,6 +68,7 @@ export class ChatModule {
                 bus,
                 limiter,
                 tickets,
+                ticketIssuer,
                 context,
               },
               readConfig(chatSettings, env),

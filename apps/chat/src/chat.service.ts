@@ -10,24 +10,26 @@ import {
   type PresenceLink,
   type RoomPush,
   type RoutingLink,
+  spreadMs,
   type UserId,
   type UserPush,
 } from '@parley/contracts';
-import type { Lease, ServiceDiscovery } from '@parley/discovery';
+import { Registration, type ServiceDiscovery, type Watch } from '@parley/discovery';
 import type { EventBus, Subscription } from '@parley/event-bus';
 import type { FrameBus, FrameBusMember, Room, RoomFrame } from '@parley/frame-bus';
 import type { ChatDoor } from '@parley/links';
 import type { RateLimiter } from '@parley/rate-limiter';
 import type { ServiceContext } from '@parley/service-kit';
 import type { SessionRegistry } from '@parley/session-registry';
-import type { TicketVerifier } from '@parley/tickets';
+import type { TicketIssuer, TicketVerifier } from '@parley/tickets';
 
 import type { ChatConfig } from './config.js';
 import { Dispatcher } from './dispatcher.js';
-import { drain } from './drain.js';
+import { drain, drainMs } from './drain.js';
 import { EncodedFrame } from './encoded-frame.js';
 import { Load } from './load.js';
 import { type ChatMetrics, chatMetrics } from './metrics.js';
+import { NextAssignments } from './next-assignments.js';
 import { PresenceFeed } from './presence-feed.js';
 import { requestHandlers } from './requests.js';
 import { Rooms } from './rooms.js';
@@ -38,11 +40,20 @@ import { StreamTransport } from './stream.transport.js';
 import { TypingIndicator } from './typing.js';
 
 const LOAD_REPORT_MS = 1_000;
+const RENEW_PAUSE_MS = 1_000;
+/** Clients come back after about so long, to this server or another. */
+const BUSY_RETRY_MS = 2_000;
+const FULL_RETRY_MS = 5_000;
 
 export interface ChatPorts {
   readonly serverId: InstanceId;
   readonly address: string;
+  /** Where gateways pass clients' connections to. */
+  readonly doorAddress: string;
+  readonly region: string;
   readonly version: string;
+  /** Ends the process in order. */
+  readonly end: (reason: string) => void;
   readonly routing: RoutingLink;
   readonly directory: DirectoryLink;
   readonly presence: PresenceLink;
@@ -52,6 +63,8 @@ export interface ChatPorts {
   readonly bus: EventBus;
   readonly limiter: RateLimiter;
   readonly tickets: TicketVerifier;
+  /** For the next assignments of those who have to leave. */
+  readonly ticketIssuer: TicketIssuer;
   readonly context: ServiceContext;
 }
 
@@ -65,7 +78,9 @@ export class ChatService implements ChatServerLink, ChatDoor {
   readonly #typing: TypingIndicator;
   readonly #load: Load;
   readonly #metrics: ChatMetrics;
-  #lease: Lease | undefined;
+  #registration: Registration | undefined;
+  #servers: Watch | undefined;
+  #reportedConnections = 0;
   #member: FrameBusMember | undefined;
   #subscription: Subscription | undefined;
   #draining = false;
@@ -75,7 +90,7 @@ export class ChatService implements ChatServerLink, ChatDoor {
     private readonly config: ChatConfig,
   ) {
     const { context, directory } = ports;
-    const server = { serverId: ports.serverId, epoch: () => this.#lease?.epoch ?? 0 };
+    const server = { serverId: ports.serverId, epoch: () => this.#registration?.epoch ?? 0 };
     const bus = (): FrameBusMember => this.#attached();
     this.#metrics = chatMetrics(context.metrics, context.clock);
     this.#load = new Load(context.clock, config);
@@ -118,22 +133,14 @@ export class ChatService implements ChatServerLink, ChatDoor {
   }
 
   async start(): Promise<void> {
-    const { context, discovery, frames, bus, serverId, address, version } = this.ports;
-    this.#lease = await discovery.register({
-      service: 'chat',
-      instanceId: serverId,
-      address,
-      region: 'local',
-      version,
-      state: 'ready',
-      capacity: this.config.PARLEY_CHAT_CAPACITY,
-      connections: 0,
-      readySinceMs: context.clock.now(),
-    });
+    const { context, discovery, frames, bus, serverId } = this.ports;
+    this.#servers = await discovery.watch('chat');
+    this.#registration = await this.#register();
     this.#member = await frames.attach(serverId, (room, frame) => this.#receive(room, frame));
     this.#subscription = await bus.subscribe({
       topic: 'directory',
       group: `chat-${serverId}`,
+      every: true,
       handle: async (records) => {
         for (const { value } of records) this.#ended(value);
       },
@@ -148,8 +155,9 @@ export class ChatService implements ChatServerLink, ChatDoor {
   async stop(): Promise<void> {
     const { context } = this.ports;
     this.#draining = true;
-    await this.#lease?.update({ state: 'draining' });
-    await drain([...this.#sessions.all()], this.config.PARLEY_DRAIN_PER_SECOND, context);
+    await this.#tellOthers({ state: 'draining' });
+    const next = this.#nextAssignments();
+    await drain([...this.#sessions.all()], this.config.PARLEY_DRAIN_PER_SECOND, context, (session) => next.of(session));
     for (const session of [...this.#sessions.all()]) this.#sessions.close(session, 1012);
     this.#sessions.stop();
     this.#presence.stop();
@@ -159,11 +167,21 @@ export class ChatService implements ChatServerLink, ChatDoor {
     await this.socketIo.close();
     await this.#subscription?.close();
     await this.#member?.close();
-    await this.#lease?.revoke();
+    this.#servers?.close();
+    await this.#registration?.revoke();
+  }
+
+  /** How long `stop` may take for those who are connected now. */
+  drainMs(): number {
+    return drainMs(this.#sessions.count, this.config.PARLEY_DRAIN_PER_SECOND);
   }
 
   push(pushes: readonly UserPush[]): Promise<readonly (readonly UserId[])[]> {
     return this.#sessions.push(pushes);
+  }
+
+  async pushRooms(pushes: readonly RoomPush[]): Promise<void> {
+    for (const push of pushes) this.#rooms.deliver(push);
   }
 
   request(request: IncomingMessage, response: ServerResponse): void {
@@ -179,10 +197,10 @@ export class ChatService implements ChatServerLink, ChatDoor {
   async #open(ticket: unknown, outlet: Outlet): Promise<Session> {
     try {
       if (this.#draining || this.#load.sheds('connections')) {
-        throw new ParleyError('overloaded', 'This server takes no new sessions', { retryAfterMs: 2_000 });
+        throw new ParleyError('overloaded', 'This server takes no new sessions', this.#retryAfter(BUSY_RETRY_MS));
       }
       if (this.#sessions.count >= this.config.PARLEY_CHAT_CAPACITY) {
-        throw new ParleyError('overloaded', 'This server is full', { retryAfterMs: 5_000 });
+        throw new ParleyError('overloaded', 'This server is full', this.#retryAfter(FULL_RETRY_MS));
       }
       const session = new Session(this.#verify(ticket), outlet, this.ports.context.clock.now());
       await this.#enter(session);
@@ -276,10 +294,65 @@ export class ChatService implements ChatServerLink, ChatDoor {
     return this.#member;
   }
 
-  /** What the assignment goes by. */
+  #register(): Promise<Registration> {
+    const { context, discovery, serverId, address, doorAddress, region, version } = this.ports;
+    return Registration.open(
+      discovery,
+      {
+        service: 'chat',
+        instanceId: serverId,
+        address,
+        doorAddress,
+        region,
+        version,
+        state: 'ready',
+        capacity: this.config.PARLEY_CHAT_CAPACITY,
+        connections: 0,
+        readySinceMs: context.clock.now(),
+      },
+      {
+        renewed: (epoch) => {
+          context.log.warn({ epoch }, 'the lease had expired; registered anew');
+          this.#sessions.refresh();
+        },
+        taken: () => this.#fenced(),
+        failed: (error) => context.log.warn({ err: error }, 'not registered yet'),
+        pause: () => new Promise((resolve) => void context.clock.after(RENEW_PAUSE_MS, resolve)),
+      },
+    );
+  }
+
+  /** Another process is this chat server now; what is delivered to that name no longer comes here. */
+  #fenced(): void {
+    this.#draining = true;
+    for (const session of [...this.#sessions.all()]) this.#sessions.close(session, 1012);
+    this.ports.end('another process is this chat server now');
+  }
+
+  #nextAssignments(): NextAssignments {
+    const { serverId, ticketIssuer, context } = this.ports;
+    return new NextAssignments(serverId, () => this.#servers?.instances() ?? [], ticketIssuer, context);
+  }
+
+  /** Those who were refused together do not come back together. */
+  #retryAfter(ms: number): { readonly retryAfterMs: number } {
+    return { retryAfterMs: spreadMs(ms, this.ports.context.random) };
+  }
+
+  /** What the assignment goes by; every report that says nothing new would be sent to every gateway for nothing. */
   #report(): void {
-    this.#lease
-      ?.update({ connections: this.#sessions.count })
-      .catch((error: unknown) => this.ports.context.log.warn({ err: error }, 'the lease was not updated'));
+    const connections = this.#sessions.count;
+    if (connections === this.#reportedConnections || this.#draining) return;
+    this.#reportedConnections = connections;
+    void this.#tellOthers({ connections });
+  }
+
+  /** The lease writes what it could not, when the store is back. */
+  async #tellOthers(change: Parameters<Registration['update']>[0]): Promise<void> {
+    try {
+      await this.#registration?.update(change);
+    } catch (error) {
+      this.ports.context.log.warn({ err: error }, 'the others do not know how this server is');
+    }
   }
 }

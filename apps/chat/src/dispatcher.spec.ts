@@ -14,7 +14,6 @@ import { type Decoder, Encoder, type Packet } from 'socket.io-parser';
 import { boundedParser } from './bounded-parser.js';
 import { ANN, BOB, CHANNEL, configOf, liveSession, openServer, turn } from './chat-fixture.js';
 import { Dispatcher, OVERSIZED_EVENT } from './dispatcher.js';
-import { drain } from './drain.js';
 import { Load } from './load.js';
 import { PresenceFeed } from './presence-feed.js';
 import { requestHandlers } from './requests.js';
@@ -337,40 +336,5 @@ describe('presence of a server’s people', () => {
     await bus.publish('p:bob', change);
     presence.receive(BOB, change);
     expect([received.length, watcher.outlet.frames.length]).toEqual([1, 1]);
-  });
-});
-
-describe('draining', () => {
-  it('tells everyone when to come back, at a bounded rate and each at a time of their own', async () => {
-    const { context } = await open();
-    const told = times(25).map(() => liveSession(ANN));
-    const draws = [0, 0.5, 0.999];
-    let drawn = 0;
-    const random = (): number => draws[(drawn += 1) % 3] ?? 0;
-    let done = false;
-    const draining = drain(
-      told.map(({ session }) => session),
-      100,
-      { clock: context.clock, random },
-    ).then(() => (done = true));
-    const reached = (): number => told.filter(({ outlet }) => outlet.frames.length > 0).length;
-    expect(reached()).toBe(10);
-    for (const expected of [20, 25]) {
-      context.clock.advance(100);
-      await turn();
-      expect(reached()).toBe(expected);
-    }
-    expect(done).toBe(false);
-    context.clock.advance(200);
-    await draining;
-    const times_ = told.map(
-      ({ outlet }) => (JSON.parse(outlet.frames[0]?.data ?? '{}') as { reconnectAfterMs: number }).reconnectAfterMs,
-    );
-    expect(new Set(times_)).toEqual(new Set([200, 700, 1_199]));
-  });
-
-  it('is done at once where nobody is', async () => {
-    const { context } = await open();
-    await drain([], 100, { clock: context.clock, random: () => 0 });
   });
 });

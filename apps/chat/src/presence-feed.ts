@@ -1,4 +1,12 @@
-import type { DirectoryLink, InstanceId, Presence, PresenceBeat, PresenceLink, UserId } from '@parley/contracts';
+import {
+  type DirectoryLink,
+  type InstanceId,
+  ParleyError,
+  type Presence,
+  type PresenceBeat,
+  type PresenceLink,
+  type UserId,
+} from '@parley/contracts';
 import type { FrameBusMember, RoomFrame } from '@parley/frame-bus';
 import type { ServiceContext, Timer } from '@parley/service-kit';
 
@@ -78,10 +86,20 @@ export class PresenceFeed {
         watchers.add(session);
       } else {
         this.#watchers.set(userId, new Set([session]));
-        await this.bus().join(`p:${userId}`);
+        await this.#listen(userId);
       }
     }
     return visible.length === 0 ? [] : this.presence.get(session.workspaceId, visible);
+  }
+
+  /** Without the bus nothing is told live; the answer to the subscription is right all the same. */
+  async #listen(userId: UserId): Promise<void> {
+    try {
+      await this.bus().join(`p:${userId}`);
+    } catch (error) {
+      if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+      this.context.log.warn({ err: error }, 'presence is watched without the bus');
+    }
   }
 
   unsubscribe(session: Session, userIds: Iterable<UserId>): void {

@@ -47,10 +47,12 @@ export class Rooms {
     return this.#rooms.size;
   }
 
-  /** Frames published after this resolves reach the session. */
+  /**
+   * Frames published after this resolves reach the session. Every session asks the bus, also where another has before:
+   * that one's subscription may still be under way. While the bus is away delivery calls every chat server instead.
+   */
   async join(session: Session, { conversationId, joinedSeq, appliedSeq }: ChannelMembership): Promise<void> {
     let room = this.#rooms.get(conversationId);
-    const opened = room === undefined;
     if (room === undefined) {
       room = { sessions: new Map(), asOf: appliedSeq, checking: null };
       this.#rooms.set(conversationId, room);
@@ -58,7 +60,12 @@ export class Rooms {
     room.asOf = seq(Math.min(room.asOf, appliedSeq));
     room.sessions.set(session, joinedSeq);
     session.channels.add(conversationId);
-    if (opened) await this.bus().join(`c:${conversationId}`);
+    try {
+      await this.bus().join(`c:${conversationId}`);
+    } catch (error) {
+      if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+      this.context.log.warn({ err: error, conversationId }, 'a room opened without the bus');
+    }
   }
 
   leave(session: Session, conversationId: ConversationId): void {

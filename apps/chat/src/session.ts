@@ -18,6 +18,8 @@ export interface SessionIdentity {
   readonly workspaceId: WorkspaceId;
   readonly userId: UserId;
   readonly deviceId: DeviceId;
+  /** Where the client finds gateways; null for streams, which find one by themselves. */
+  readonly origin: string | null;
   /** The sign-in that the session ends with; null for API keys and outside issuers. */
   readonly familyId: string | null;
   /** What an API key may do; null for people, who may do what their roles permit. */
@@ -46,6 +48,7 @@ export class Session {
   readonly workspaceId: WorkspaceId;
   readonly userId: UserId;
   readonly deviceId: DeviceId;
+  readonly origin: string | null;
   familyId: string | null;
   readonly scopes: readonly Scope[] | null;
   expiresAtMs: number | null;
@@ -66,6 +69,7 @@ export class Session {
     this.workspaceId = identity.workspaceId;
     this.userId = identity.userId;
     this.deviceId = identity.deviceId;
+    this.origin = identity.origin;
     this.familyId = identity.familyId;
     this.scopes = identity.scopes;
     this.expiresAtMs = identity.expiresAtMs;

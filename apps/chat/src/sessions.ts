@@ -1,4 +1,11 @@
-import type { InstanceId, SessionId, SessionRecord, UserId, UserPush } from '@parley/contracts';
+import {
+  type InstanceId,
+  ParleyError,
+  type SessionId,
+  type SessionRecord,
+  type UserId,
+  type UserPush,
+} from '@parley/contracts';
 import type { FrameBusMember } from '@parley/frame-bus';
 import type { SessionRegistry } from '@parley/session-registry';
 import type { ServiceContext, Timer } from '@parley/service-kit';
@@ -33,22 +40,28 @@ export class Sessions {
   }
 
   start(): void {
-    const { clock, log } = this.context;
+    const { clock } = this.context;
     this.#timers = [
-      clock.every(REGISTRY_REFRESH_MS, () => {
-        this.registry
-          .refresh([...this.#byId.values()].map((session) => this.#record(session)))
-          .catch((error: unknown) => log.warn({ err: error }, 'sessions could not be refreshed'));
-      }),
+      clock.every(REGISTRY_REFRESH_MS, () => this.refresh()),
       clock.every(EXPIRY_CHECK_MS, () => this.#closeExpired()),
     ];
+  }
+
+  /** All of them, in the epoch of now: in a new one nobody finds those of the old. What fails is made good by the next. */
+  refresh(): void {
+    this.registry
+      .refresh([...this.#byId.values()].map((session) => this.#record(session)))
+      .catch((error: unknown) => this.context.log.warn({ err: error }, 'sessions could not be refreshed'));
   }
 
   stop(): void {
     for (const timer of this.#timers) timer.cancel();
   }
 
-  /** Makes the session findable: from when this resolves, pushes for its user reach it. */
+  /**
+   * Makes the session findable: from when this resolves, pushes for its user reach it. While the registry or the bus is
+   * away it opens all the same: delivery asks every chat server then, and the next refresh makes good what is missing.
+   */
   async add(session: Session): Promise<void> {
     this.#byId.set(session.id, session);
     const known = this.#byUser.get(session.userId);
@@ -56,8 +69,8 @@ export class Sessions {
     else if (known instanceof Set) known.add(session);
     else this.#byUser.set(session.userId, new Set([known, session]));
     await Promise.all([
-      known === undefined ? this.bus().join(`u:${session.userId}`) : undefined,
-      this.registry.register([this.#record(session)]),
+      this.bus().join(`u:${session.userId}`).catch(this.#withoutCaches),
+      this.registry.register([this.#record(session)]).catch(this.#withoutCaches),
     ]);
   }
 
@@ -151,6 +164,11 @@ export class Sessions {
       epoch: this.server.epoch(),
     };
   }
+
+  readonly #withoutCaches = (error: unknown): void => {
+    if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+    this.context.log.warn({ err: error }, 'a session opened without the registry or the bus');
+  };
 
   /** The registry and the bus are caches: what could not be removed expires. */
   #quietly(done: Promise<void>): void {

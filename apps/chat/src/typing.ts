@@ -7,7 +7,7 @@ import {
   type WorkspaceId,
 } from '@parley/contracts';
 import { currentInterval } from '@parley/conversation';
-import type { FrameBus, RoomFrame } from '@parley/frame-bus';
+import { type FrameBus, publishLossy, type RoomFrame } from '@parley/frame-bus';
 import type { Clock, Timer } from '@parley/service-kit';
 
 import type { Session } from './session.js';
@@ -95,7 +95,7 @@ export class TypingIndicator {
       const { members } = await this.directory.memberships(conversationId, [userId], seq(0));
       if (currentInterval(members.get(userId)) === undefined) throw notFound();
       return (event) =>
-        this.frames.publish(`c:${conversationId}`, typingFrame(event, workspaceId, conversationId, userId));
+        publishLossy(this.frames, `c:${conversationId}`, typingFrame(event, workspaceId, conversationId, userId));
     }
     const { members } = await this.directory.allMemberships(conversationId, seq(0));
     const present = members.filter(({ leftSeq }) => leftSeq === null).map((member) => member.userId);
@@ -103,7 +103,7 @@ export class TypingIndicator {
     return async (event) => {
       const frame = typingFrame(event, workspaceId, conversationId, userId);
       await Promise.all(
-        present.filter((other) => other !== userId).map((other) => this.frames.publish(`u:${other}`, frame)),
+        present.filter((other) => other !== userId).map((other) => publishLossy(this.frames, `u:${other}`, frame)),
       );
     };
   }

@@ -16,6 +16,7 @@ import {
   type MessagesRecord,
   ParleyError,
   type PublishedEntry,
+  type RoomPush,
   type Seq,
   seq,
   type SessionId,
@@ -78,8 +79,12 @@ export class DeliveryFixture {
   readonly pushed: { readonly server: string; readonly push: UserPush }[] = [];
   readonly roomFrames: RoomFrame[] = [];
   readonly inbox: InboxRecord[] = [];
-  /** The next lookups of sessions that fail. */
-  failingLookups = 0;
+  /** The next questions to the directory that fail. */
+  failingQuestions = 0;
+  registryAway = false;
+  framesAway = false;
+  /** Frames by call to each server, while the frame bus is away. */
+  readonly roomCalls: { readonly server: string; readonly push: RoomPush }[] = [];
   readonly unreachable = new Set<string>();
   #entries: PublishedEntry[] = [];
   #ordinal = 0;
@@ -108,10 +113,7 @@ export class DeliveryFixture {
       remove: (serverId, records) => registry.remove(serverId, records),
       close: () => registry.close(),
       async lookup(workspaceId, userIds) {
-        if (given.failingLookups > 0) {
-          given.failingLookups -= 1;
-          throw new ParleyError('unavailable', 'the registry is away');
-        }
+        if (given.registryAway) throw new ParleyError('unavailable', 'the registry is away');
         return registry.lookup(workspaceId, userIds);
       },
     };
@@ -131,16 +133,30 @@ export class DeliveryFixture {
           for (const push of pushes) given.pushed.push({ server, push });
           return pushes.map(({ userIds }) => userIds.filter((userId) => online.get(server)?.has(userId)));
         },
+        async pushRooms(pushes) {
+          for (const push of pushes) given.roomCalls.push({ server, push });
+        },
       });
     }
     const delivery = new DeliveryService(
       {
         log: stores.log,
         bus,
-        frames,
+        frames: {
+          attach: (serverId, receive) => frames.attach(serverId, receive),
+          close: () => frames.close(),
+          async publish(room, frame) {
+            if (given.framesAway) throw new ParleyError('unavailable', 'the frame bus is away');
+            await frames.publish(room, frame);
+          },
+        },
         sessions,
         links,
-        directory: linkOf(stores),
+        directory: linkOf(stores, () => {
+          if (given.failingQuestions === 0) return;
+          given.failingQuestions -= 1;
+          throw new ParleyError('unavailable', 'the directory is away');
+        }),
         chatServers: await discovery.watch('chat'),
         context: {
           clock: new ManualClock(),
@@ -215,7 +231,7 @@ export class DeliveryFixture {
   }
 
   async say(...drafts: Draft[]): Promise<void> {
-    await this.delivery.deliver([await this.write(...drafts)]);
+    await this.delivery.consume([await this.write(...drafts)]);
   }
 
   /** What a user's sessions were sent by name: event, and the position of the entry. */
@@ -253,7 +269,7 @@ export function labelOf({ event, data }: { readonly event: string; readonly data
 }
 
 /** The directory as delivery asks for it: never behind the position that is asked for. */
-function linkOf({ directory, log }: Stores): DirectoryLink {
+function linkOf({ directory, log }: Stores, asked: () => void): DirectoryLink {
   const upTo = async (id: ConversationId, atLeast: Seq): Promise<Seq> => {
     const facts = await directory.conversation(id);
     if (facts === null || facts.appliedSeq >= atLeast) return facts?.appliedSeq ?? seq(0);
@@ -271,10 +287,10 @@ function linkOf({ directory, log }: Stores): DirectoryLink {
       appliedSeq: await upTo(id, atLeast),
       members: await directory.memberships(id, userIds),
     }),
-    allMemberships: async (id, atLeast) => ({
-      appliedSeq: await upTo(id, atLeast),
-      members: await directory.allMemberships(id),
-    }),
+    async allMemberships(id, atLeast) {
+      asked();
+      return { appliedSeq: await upTo(id, atLeast), members: await directory.allMemberships(id) };
+    },
     channelsOf: unused,
     acquainted: unused,
     sync: unused,

@@ -55,7 +55,7 @@ describe('an entry of a group', () => {
     const { entries, ...record } = await given.write(hello, hello);
     const [first, second] = entries;
     if (first === undefined || second === undefined) throw new Error('two were written');
-    await given.delivery.deliver([{ ...record, entries: [{ ...first, originSessionId: 's1' as never }, second] }]);
+    await given.delivery.consume([{ ...record, entries: [{ ...first, originSessionId: 's1' as never }, second] }]);
     expect(given.pushed.map(({ push }) => push.exceptSessionId)).toEqual(['s1', undefined]);
   });
 
@@ -118,9 +118,9 @@ describe('delivering again', () => {
     const given = await (await open()).create([ANN, BOB]);
     const first = await given.write(hello, hello);
     const second = await given.write(hello);
-    await given.delivery.deliver([first, first]);
-    await given.delivery.deliver([first]);
-    await given.delivery.deliver([given.record(), second]);
+    await given.delivery.consume([first, first]);
+    await given.delivery.consume([first]);
+    await given.delivery.consume([given.record(), second]);
     expect(given.receivedBy(BOB)).toEqual(['message.new 1', 'message.new 2', 'message.new 3']);
   });
 
@@ -148,20 +148,97 @@ describe('delivering again', () => {
   it('does everything again that failed', async () => {
     const given = await (await open()).create([ANN, BOB]);
     const record = await given.write(hello);
-    given.failingLookups = 1;
-    await expect(given.delivery.deliver([record])).rejects.toMatchObject({ code: 'unavailable' });
+    given.failingQuestions = 1;
+    await expect(given.delivery.consume([record])).rejects.toMatchObject({ code: 'unavailable' });
     expect(given.receivedBy(BOB)).toEqual([]);
-    await given.delivery.deliver([record]);
+    await given.delivery.consume([record]);
     expect(given.receivedBy(BOB)).toEqual(['message.new 1']);
   });
 
   it('is what the bus does', async () => {
     const given = await (await open()).create([ANN, BOB]);
     await given.delivery.start();
-    given.failingLookups = 2;
+    given.failingQuestions = 2;
     await given.bus.publish('messages', [{ key: given.id, value: await given.write(hello) }]);
     expect(given.receivedBy(BOB)).toEqual(['message.new 1']);
     await given.delivery.stop();
+  });
+});
+
+describe('while the session registry is away', () => {
+  it('asks every chat server, and tells by inbox those whom none of them has', async () => {
+    const given = await (await open()).create([ANN, BOB, CAT, DAN], [DAN]);
+    await given.connect(CAT, 'chat-2');
+    given.registryAway = true;
+    await given.say(hello);
+    expect(given.pushed.map(({ server, push }) => [server, push.userIds.length])).toEqual([
+      ['chat-1', 4],
+      ['chat-2', 4],
+    ]);
+    expect(given.inboxed).toEqual(['dan 1 group']);
+  });
+});
+
+describe('while the frame bus is away', () => {
+  it('calls every chat server with what is for a room', async () => {
+    const given = await (await open('channel', 'all')).create([ANN, BOB]);
+    given.framesAway = true;
+    await given.say(hello, hello);
+    expect(given.roomCalls.map(({ server, push }) => `${server} ${push.seq}`)).toEqual([
+      'chat-1 1',
+      'chat-1 2',
+      'chat-2 1',
+      'chat-2 2',
+    ]);
+    expect(given.roomFrames).toEqual([]);
+  });
+});
+
+describe('entries that come by a call, because the bus is away', () => {
+  it('are pushed at once; the bus brings the inbox later, and nothing live again', async () => {
+    const given = await (await open()).create([ANN, BOB, CAT], [CAT]);
+    const record = await given.write(hello, hello);
+    await given.delivery.deliver([record]);
+    await given.delivery.deliver([record]);
+    expect(given.receivedBy(BOB)).toEqual(['message.new 1', 'message.new 2']);
+    expect(given.inboxed).toEqual([]);
+    await given.delivery.consume([record]);
+    expect(given.receivedBy(BOB)).toEqual(['message.new 1', 'message.new 2']);
+    expect(given.inboxed).toEqual(['cat 1 group', 'cat 2 group']);
+    await given.say(hello);
+    expect(given.receivedBy(BOB)).toEqual(['message.new 1', 'message.new 2', 'message.new 3']);
+  });
+
+  it('do not overtake what the bus brings of the same conversation', async () => {
+    const given = await (await open()).create([ANN, BOB]);
+    const [first, second] = [await given.write(hello), await given.write(hello)];
+    await Promise.all([given.delivery.consume([first]), given.delivery.deliver([second])]);
+    expect(given.receivedBy(BOB)).toEqual(['message.new 1', 'message.new 2']);
+  });
+
+  it('reach a channel as everything else does', async () => {
+    const given = await (await open('channel', 'all')).create([ANN, BOB, CAT], [CAT]);
+    const record = await given.write({ kind: 'message', mentions: ['cat'] });
+    await given.delivery.deliver([record]);
+    await given.delivery.consume([record]);
+    expect(given.roomFrames.map(({ seq: at }) => at)).toEqual([1]);
+    expect(given.inboxed).toEqual(['cat 1 mention']);
+  });
+});
+
+describe('a conversation of which the directory cannot tell the members', () => {
+  it('does not keep the others of its batch waiting', async () => {
+    const given = await (await open()).create([ANN, BOB]);
+    const other = await (await open()).create([ANN, CAT]);
+    given.failingQuestions = 1;
+    const records = [await given.write(hello), await other.write(hello)];
+    await expect(given.delivery.consume(records)).rejects.toMatchObject({ code: 'unavailable' });
+    expect(given.pushed.map(({ push }) => [...push.userIds])).toEqual([['ann', 'cat']]);
+    await given.delivery.consume(records);
+    expect(given.pushed.map(({ push }) => [...push.userIds])).toEqual([
+      ['ann', 'cat'],
+      ['ann', 'bob'],
+    ]);
   });
 });
 

@@ -1,17 +1,15 @@
 import {
   type Actor,
   type ConversationId,
+  type DeliveryLink,
   type DirectoryLink,
   type DirectoryRecord,
-  type Frame,
-  MENTION_ALL,
   type MessagesRecord,
+  ParleyError,
   type PublishedEntry,
   type Seq,
   seq,
-  type UserId,
 } from '@parley/contracts';
-import { covers, visibleRanges } from '@parley/conversation';
 import type { ConversationLog } from '@parley/conversation-log';
 import type { Subscription } from '@parley/event-bus';
 import type { FrameBus } from '@parley/frame-bus';
@@ -19,7 +17,7 @@ import type { ServiceContext } from '@parley/service-kit';
 import QuickLRU from 'quick-lru';
 
 import type { DeliveryConfig } from './config.js';
-import { affectedUsers, entryFrame, threadFrame } from './frames.js';
+import { FanOut } from './fan-out.js';
 import { type DeliveryMetrics, deliveryMetrics } from './metrics.js';
 import { type Addressed, Outbox, type OutboxPorts } from './outbox.js';
 import { Recipients } from './recipients.js';
@@ -34,13 +32,23 @@ export interface DeliveryPorts extends Omit<OutboxPorts, 'metrics'> {
   readonly context: ServiceContext;
 }
 
+/** How records came: by the bus, or by a call of routing while the bus is away. */
+type Via = 'bus' | 'call';
+
 /** Turns each accepted entry into exactly one event for those who may see it, in order of `seq`. */
-export class DeliveryService {
+export class DeliveryService implements DeliveryLink {
   readonly #metrics: DeliveryMetrics;
   readonly #outbox: Outbox;
-  readonly #recipients: Recipients;
+  readonly #fanOut: FanOut;
   /** The next position due of each conversation that this instance has seen. */
   readonly #next: QuickLRU<ConversationId, Seq>;
+  /**
+   * Up to where a conversation was pushed by a call: when the bus brings the same entries, those who were not reached
+   * hear of them by inbox, and nobody gets them live again.
+   */
+  readonly #pushed: QuickLRU<ConversationId, Seq>;
+  /** Conversations that are being delivered, so that what comes by call and by bus does not overtake each other. */
+  readonly #turns = new Map<ConversationId, Promise<void>>();
   #subscriptions: Subscription[] = [];
 
   constructor(
@@ -49,8 +57,10 @@ export class DeliveryService {
   ) {
     this.#metrics = deliveryMetrics(ports.context.metrics);
     this.#outbox = new Outbox({ ...ports, metrics: this.#metrics });
-    this.#recipients = new Recipients(ports.directory, config.PARLEY_DELIVERY_CONVERSATIONS_MAX);
+    const recipients = new Recipients(ports.directory, config.PARLEY_DELIVERY_CONVERSATIONS_MAX);
+    this.#fanOut = new FanOut(ports, this.#outbox, recipients);
     this.#next = new QuickLRU({ maxSize: config.PARLEY_DELIVERY_CONVERSATIONS_MAX });
+    this.#pushed = new QuickLRU({ maxSize: config.PARLEY_DELIVERY_CONVERSATIONS_MAX });
   }
 
   async start(): Promise<void> {
@@ -59,7 +69,7 @@ export class DeliveryService {
       await bus.subscribe({
         topic: 'messages',
         group: 'delivery',
-        handle: (records) => this.deliver(records.map(({ value }) => value)),
+        handle: (records) => this.consume(records.map(({ value }) => value)),
       }),
       await bus.subscribe({
         topic: 'directory',
@@ -75,30 +85,88 @@ export class DeliveryService {
     await Promise.all(this.#subscriptions.map((subscription) => subscription.close()));
   }
 
+  /** From the bus: idempotent. */
+  consume(records: readonly MessagesRecord[]): Promise<void> {
+    return this.#inTurn(records, 'bus');
+  }
+
+  /** By a call of routing: pushed to those who are connected, at once; the bus brings the rest when it is back. */
+  deliver(records: readonly MessagesRecord[]): Promise<void> {
+    return this.#inTurn(records, 'call');
+  }
+
+  async expects(conversationIds: readonly ConversationId[]): Promise<ReadonlyMap<ConversationId, Seq>> {
+    const expected = new Map<ConversationId, Seq>();
+    for (const id of conversationIds) {
+      const next = this.#expected(id, 'call');
+      if (next !== undefined) expected.set(id, next);
+    }
+    return expected;
+  }
+
+  async #inTurn(records: readonly MessagesRecord[], via: Via): Promise<void> {
+    const ids = new Set(records.map(({ conversationId }) => conversationId));
+    const before = [...ids].map((id) => this.#turns.get(id));
+    const { promise: turn, resolve: done } = Promise.withResolvers<void>();
+    for (const id of ids) this.#turns.set(id, turn);
+    await Promise.all(before);
+    try {
+      await this.#deliver(records, via);
+    } finally {
+      for (const id of ids) if (this.#turns.get(id) === turn) this.#turns.delete(id);
+      done();
+    }
+  }
+
   /** Idempotent: what was delivered before is left out, what is missing in between is read from the log. */
-  async deliver(records: readonly MessagesRecord[]): Promise<void> {
+  async #deliver(records: readonly MessagesRecord[], via: Via): Promise<void> {
     const addressed: Addressed[] = [];
     // Positions count as delivered only once everything below is done: what throws is delivered again.
     const next = new Map<ConversationId, Seq>();
+    const failures: unknown[] = [];
     for (const record of records) {
-      const entries = await this.#due(record, next);
-      if (entries.length === 0) continue;
-      const span = this.ports.context.tracing.span('delivery', 'fan out', entries[0]?.traceparent, {
-        'parley.conversation_id': record.conversationId,
-        'parley.entries': entries.length,
-      });
-      const traced = entries.map((entry) =>
-        entry.traceparent === undefined || span.traceparent === undefined
-          ? entry
-          : { ...entry, traceparent: span.traceparent },
-      );
-      if (record.type === 'channel') addressed.push(...(await this.#toChannel(record, traced)));
-      else addressed.push(...(await this.#toMembers(record, traced)));
+      try {
+        addressed.push(...(await this.#address(record, next, via)));
+      } catch (error) {
+        // Others do not wait for a conversation of which the directory cannot tell the members now.
+        if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+        failures.push(error);
+        next.delete(record.conversationId);
+      }
+    }
+    await this.#outbox.send(addressed, via === 'bus');
+    const reached = via === 'bus' ? this.#next : this.#pushed;
+    for (const [conversationId, due] of next) reached.set(conversationId, due);
+    this.#observe(records);
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async #address(record: MessagesRecord, next: Map<ConversationId, Seq>, via: Via): Promise<readonly Addressed[]> {
+    const due = await this.#due(record, next, via);
+    const pushedTo = via === 'bus' ? (this.#pushed.get(record.conversationId) ?? 0) : 0;
+    const entries = due.filter(({ entry }) => entry.seq >= pushedTo);
+    const before = due.filter(({ entry }) => entry.seq < pushedTo);
+    const unheard = before.length === 0 ? [] : await this.#fanOut.unheard(record, before);
+    if (entries.length === 0) return unheard;
+    const span = this.ports.context.tracing.span('delivery', 'fan out', entries[0]?.traceparent, {
+      'parley.conversation_id': record.conversationId,
+      'parley.entries': entries.length,
+    });
+    const traced = entries.map((entry) =>
+      entry.traceparent === undefined || span.traceparent === undefined
+        ? entry
+        : { ...entry, traceparent: span.traceparent },
+    );
+    try {
+      const addressed = await this.#fanOut.address(record, traced);
       this.#metrics.entries.inc({ fanout: record.type === 'channel' ? 'read' : 'write' }, entries.length);
+      return [...unheard, ...addressed];
+    } finally {
       span.end();
     }
-    await this.#outbox.send(addressed);
-    for (const [conversationId, due] of next) this.#next.set(conversationId, due);
+  }
+
+  #observe(records: readonly MessagesRecord[]): void {
     const nowMs = this.ports.context.clock.now();
     for (const { entries } of records) {
       for (const { receivedAtMs } of entries) {
@@ -107,12 +175,12 @@ export class DeliveryService {
     }
   }
 
-  async #due(record: MessagesRecord, pending: Map<ConversationId, Seq>): Promise<readonly PublishedEntry[]> {
+  async #due(record: MessagesRecord, pending: Map<ConversationId, Seq>, via: Via): Promise<readonly PublishedEntry[]> {
     const { conversationId, entries } = record;
     const first = entries[0];
     const last = entries.at(-1);
     if (first === undefined || last === undefined) return [];
-    const next = pending.get(conversationId) ?? this.#next.get(conversationId);
+    const next = pending.get(conversationId) ?? this.#expected(conversationId, via);
     pending.set(conversationId, seq(Math.max(next ?? 0, last.entry.seq + 1)));
     if (next === undefined || first.entry.seq === next) return entries;
     if (first.entry.seq < next) {
@@ -136,170 +204,12 @@ export class DeliveryService {
     return [...between, ...entries];
   }
 
-  /** On read: one copy to each chat server with a connected member; by name only to those whom an entry adds or removes. */
-  async #toChannel(record: MessagesRecord, entries: readonly PublishedEntry[]): Promise<readonly Addressed[]> {
-    const { workspaceId, conversationId, history } = record;
-    const addressed: Addressed[] = [];
-    for (const published of entries) {
-      const { entry, memberSeq, prevMemberSeq, originSessionId, receivedAtMs, traceparent } = published;
-      const affected = affectedUsers(entry);
-      const frame = entryFrame(published);
-      await this.ports.frames.publish(`c:${conversationId}`, {
-        workspaceId,
-        conversationId,
-        history,
-        frames: [frame],
-        seq: entry.seq,
-        showsSeq: entry.seq,
-        memberSeq,
-        prevMemberSeq,
-        ...(affected.length === 0 ? {} : { exceptUserIds: affected }),
-        ...(entry.kind === 'member' && entry.op === 'removed' ? { removes: entry.userIds } : {}),
-        ...(originSessionId === undefined ? {} : { exceptSessionId: originSessionId }),
-        receivedAtMs,
-        ...(traceparent === undefined ? {} : { traceparent }),
-      });
-      if (affected.length > 0) {
-        // At once: those who are added must be in the room before the next entry is published to it.
-        await this.#outbox.send([await this.#toAffected(record, published, frame, affected)]);
-      }
-      addressed.push(...(await this.#mentioned(record, published)));
-    }
-    for (const { frame, parentSeq, memberSeq } of await this.#threads(conversationId, entries)) {
-      await this.ports.frames.publish(`c:${conversationId}`, {
-        workspaceId,
-        conversationId,
-        history,
-        frames: [frame],
-        seq: seq(0),
-        showsSeq: parentSeq,
-        memberSeq,
-        prevMemberSeq: memberSeq,
-        receivedAtMs: 0,
-      });
-    }
-    return addressed;
-  }
-
-  /** Added users get the conversation and then the entry; removed ones the entry, and then lose the conversation. */
-  async #toAffected(
-    record: MessagesRecord,
-    { entry, receivedAtMs }: PublishedEntry,
-    frame: Frame,
-    userIds: readonly UserId[],
-  ): Promise<Addressed> {
-    const { workspaceId, conversationId } = record;
-    const added = entry.kind === 'member' && entry.op === 'added';
-    const first = userIds[0];
-    const frames: Frame[] = [];
-    if (added && first !== undefined) {
-      const conversation = await this.ports.directory.conversationFor({ workspaceId, userId: first }, conversationId);
-      if (conversation !== null) frames.push({ event: 'conversation.created', data: JSON.stringify(conversation) });
-    }
-    frames.push(frame);
-    if (!added) frames.push({ event: 'conversation.deleted', data: JSON.stringify({ conversationId }) });
-    const channel = record.type === 'channel';
-    return {
-      push: {
-        workspaceId,
-        userIds,
-        frames,
-        receivedAtMs,
-        ...(channel
-          ? {
-              room: added
-                ? {
-                    op: 'join' as const,
-                    channel: { conversationId, joinedSeq: entry.seq, appliedSeq: entry.seq },
-                  }
-                : { op: 'leave' as const, conversationId, asOf: entry.seq },
-            }
-          : {}),
-      },
-      inbox: [],
-      authorId: null,
-    };
-  }
-
-  /** Members of a channel who are offline hear of it only when they are mentioned by name. */
-  async #mentioned(record: MessagesRecord, { entry, memberSeq }: PublishedEntry): Promise<readonly Addressed[]> {
-    if (entry.kind !== 'message' || entry.mentions === undefined) return [];
-    const named = entry.mentions.filter((mention) => !MENTION_ALL.has(mention)) as UserId[];
-    if (named.length === 0) return [];
-    // Whoever is mentioned without being a member hears nothing of it.
-    const { members } = await this.ports.directory.memberships(record.conversationId, named, memberSeq);
-    const userIds = named.filter((userId) =>
-      covers(visibleRanges(record.history, members.get(userId) ?? []), entry.seq),
-    );
-    if (userIds.length === 0) return [];
-    return [
-      {
-        push: { workspaceId: record.workspaceId, userIds, frames: [], receivedAtMs: 0 },
-        inbox: [inboxOf(record, entry, 'mention')],
-        authorId: entry.senderId,
-      },
-    ];
-  }
-
-  /** On write: to everyone who may see the entry, by name. */
-  async #toMembers(record: MessagesRecord, entries: readonly PublishedEntry[]): Promise<readonly Addressed[]> {
-    const { workspaceId, conversationId, history, type } = record;
-    const last = entries.at(-1);
-    if (last === undefined) return [];
-    const intervals = await this.#recipients.of(conversationId, last.memberSeq);
-    // Live, an entry is for those who were members as of it, also where later ones may read it.
-    const ranges = [...intervals].map(([userId, of]) => ({
-      userId,
-      present: visibleRanges('joined', of),
-      visible: visibleRanges(history, of),
-    }));
-    const addressed: Addressed[] = [];
-    for (const published of entries) {
-      const { entry, originSessionId, receivedAtMs, traceparent } = published;
-      const affected = affectedUsers(entry);
-      const frame = entryFrame(published);
-      const userIds = ranges
-        .filter(({ userId, present }) => !affected.includes(userId) && covers(present, entry.seq))
-        .map(({ userId }) => userId);
-      addressed.push({
-        push: {
-          workspaceId,
-          userIds,
-          frames: [frame],
-          ...(originSessionId === undefined ? {} : { exceptSessionId: originSessionId }),
-          receivedAtMs,
-          ...(traceparent === undefined ? {} : { traceparent }),
-        },
-        inbox: entry.kind === 'message' ? [inboxOf(record, entry, type === 'direct' ? 'direct' : 'group')] : [],
-        authorId: entry.senderId,
-      });
-      if (affected.length > 0) addressed.push(await this.#toAffected(record, published, frame, affected));
-    }
-    for (const { frame, parentSeq, replySeq } of await this.#threads(conversationId, entries)) {
-      const userIds = ranges
-        .filter(({ present, visible }) => covers(visible, parentSeq) && covers(present, replySeq))
-        .map(({ userId }) => userId);
-      addressed.push({ push: { workspaceId, userIds, frames: [frame], receivedAtMs: 0 }, inbox: [], authorId: null });
-    }
-    return addressed;
-  }
-
-  /** One `thread.updated` for each thread that these entries replied to. */
-  async #threads(conversationId: ConversationId, entries: readonly PublishedEntry[]) {
-    const replies = new Map<Seq, PublishedEntry>();
-    for (const published of entries) {
-      const { entry } = published;
-      if (entry.kind === 'message' && entry.parentSeq !== undefined) replies.set(entry.parentSeq, published);
-    }
-    if (replies.size === 0) return [];
-    const summaries = await this.ports.log.replySummaries(conversationId, [...replies.keys()]);
-    return [...replies].flatMap(([parentSeq, { entry, memberSeq }]) => {
-      const summary = summaries.get(parentSeq);
-      if (summary === undefined) return [];
-      const { count, lastReplyAt, participants } = summary;
-      const payload = { conversationId, parentSeq, replyCount: count, lastReplyAt, participants: [...participants] };
-      return [{ frame: threadFrame(payload), parentSeq, replySeq: entry.seq, memberSeq }];
-    });
+  /** The next position that is due; undefined for a conversation that this instance has not seen. */
+  #expected(conversationId: ConversationId, via: Via): Seq | undefined {
+    const next = this.#next.get(conversationId);
+    if (via === 'bus') return next;
+    const pushed = this.#pushed.get(conversationId);
+    return next === undefined || (pushed !== undefined && pushed > next) ? pushed : next;
   }
 
   async #announce(record: DirectoryRecord): Promise<void> {
@@ -335,12 +245,4 @@ export class DeliveryService {
     }
     await this.#outbox.send(addressed);
   }
-}
-
-function inboxOf(
-  { conversationId }: MessagesRecord,
-  entry: PublishedEntry['entry'],
-  reason: 'direct' | 'group' | 'mention',
-) {
-  return { conversationId, seq: entry.seq, senderId: entry.senderId, reason, sentAt: entry.sentAt };
 }

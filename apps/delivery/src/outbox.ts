@@ -1,9 +1,19 @@
 import { type BusRecord, type EventBus } from '@parley/event-bus';
-import type { InboxRecord, InstanceId, SessionRecord, UserId, UserPush, WorkspaceId } from '@parley/contracts';
+import {
+  type ChatServerLink,
+  type InboxRecord,
+  type InstanceId,
+  ParleyError,
+  type RoomPush,
+  type SessionRecord,
+  type UserId,
+  type UserPush,
+  type WorkspaceId,
+} from '@parley/contracts';
 import type { Watch } from '@parley/discovery';
 import type { Links } from '@parley/links';
 import type { SessionRegistry } from '@parley/session-registry';
-import type { ServiceContext } from '@parley/service-kit';
+import { Outage, type ServiceContext } from '@parley/service-kit';
 
 import type { DeliveryMetrics } from './metrics.js';
 
@@ -29,25 +39,43 @@ export interface OutboxPorts {
  * everything that is due, however many conversations it comes from. Who has no live session gets an inbox record.
  */
 export class Outbox {
-  constructor(private readonly ports: OutboxPorts) {}
+  readonly #registryAway: Outage;
 
-  async send(addressed: readonly Addressed[]): Promise<void> {
+  constructor(private readonly ports: OutboxPorts) {
+    this.#registryAway = new Outage(ports.context.clock);
+  }
+
+  /** To every chat server that discovery lists, which drop what is for rooms that they do not have. */
+  async sendRoom(pushes: readonly RoomPush[]): Promise<void> {
+    const servers = this.ports.chatServers.instances();
+    await Promise.all(
+      servers.map(({ instanceId }) => this.#call(instanceId, pushes.length, (chat) => chat.pushRooms(pushes))),
+    );
+  }
+
+  /** With `inbox` false nobody is told by inbox: that comes when the bus brings the same. */
+  async send(addressed: readonly Addressed[], inbox = true): Promise<void> {
     const byWorkspace = new Map<WorkspaceId, Addressed[]>();
     for (const item of addressed) {
       const of = byWorkspace.get(item.push.workspaceId);
       if (of === undefined) byWorkspace.set(item.push.workspaceId, [item]);
       else of.push(item);
     }
-    await Promise.all([...byWorkspace].map(([workspaceId, items]) => this.#sendIn(workspaceId, items)));
+    await Promise.all([...byWorkspace].map(([workspaceId, items]) => this.#sendIn(workspaceId, items, inbox)));
   }
 
-  async #sendIn(workspaceId: WorkspaceId, items: readonly Addressed[]): Promise<void> {
+  async #sendIn(workspaceId: WorkspaceId, items: readonly Addressed[], inbox: boolean): Promise<void> {
     const userIds = new Set<UserId>();
     for (const { push } of items) for (const userId of push.userIds) userIds.add(userId);
-    const sessions = await this.ports.sessions.lookup(workspaceId, [...userIds]);
+    const sessions = await this.#lookup(workspaceId, [...userIds]);
+    const everyServer = this.ports.chatServers.instances().map(({ instanceId }) => instanceId);
     const byServer = new Map<InstanceId, { readonly pushes: UserPush[]; readonly items: number[] }>();
     items.forEach(({ push }, index) => {
-      for (const [serverId, users] of serversOf(push.userIds, sessions)) {
+      const servers =
+        sessions === null
+          ? everyServer.map((serverId) => [serverId, push.userIds] as const)
+          : serversOf(push.userIds, sessions);
+      for (const [serverId, users] of servers) {
         const due = byServer.get(serverId) ?? { pushes: [], items: [] };
         byServer.set(serverId, due);
         due.pushes.push(users.length === push.userIds.length ? push : { ...push, userIds: users });
@@ -64,20 +92,41 @@ export class Outbox {
         });
       }),
     );
-    await this.#inbox(workspaceId, items, reached);
+    if (inbox) await this.#inbox(workspaceId, items, reached);
+  }
+
+  /** Who is where; null while the registry is away: then every chat server is asked, and drops what is not its own. */
+  async #lookup(workspaceId: WorkspaceId, userIds: readonly UserId[]) {
+    if (this.#registryAway.known) return null;
+    try {
+      return await this.ports.sessions.lookup(workspaceId, userIds);
+    } catch (error) {
+      if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+      this.#registryAway.began();
+      this.ports.context.log.warn({ err: error }, 'the session registry is away');
+      return null;
+    }
+  }
+
+  async #push(serverId: InstanceId, pushes: readonly UserPush[]): Promise<readonly (readonly UserId[])[]> {
+    return (await this.#call(serverId, pushes.length, (chat) => chat.push(pushes))) ?? [];
   }
 
   /** A server that does not answer has reached nobody: its clients come back and sync. */
-  async #push(serverId: InstanceId, pushes: readonly UserPush[]): Promise<readonly (readonly UserId[])[]> {
+  async #call<T>(
+    serverId: InstanceId,
+    pushes: number,
+    call: (chat: ChatServerLink) => Promise<T>,
+  ): Promise<T | undefined> {
     const { chatServers, links, context, metrics } = this.ports;
     const server = chatServers.instances().find(({ instanceId }) => instanceId === serverId);
-    if (server === undefined) return [];
+    if (server === undefined) return undefined;
     try {
-      return await links.connect('chat', server.address).push(pushes);
+      return await call(links.connect('chat', server.address));
     } catch (error) {
-      metrics.drops.inc({ reason: 'chat_unavailable' }, pushes.length);
+      metrics.drops.inc({ reason: 'chat_unavailable' }, pushes);
       context.log.warn({ err: error, serverId }, 'a chat server did not take pushes');
-      return [];
+      return undefined;
     }
   }
 

@@ -45,3 +45,10 @@ export const gatewaySettings = z.object({
   PARLEY_FAILED_SIGN_INS_BURST: intSetting(10, 1, 1_000),
 });
 export type GatewayConfig = z.output<typeof gatewaySettings>;
+
+export const publicPortSettings = z.object({
+  /** The public port. */
+  PARLEY_PORT: intSetting(8_080, 0, 65_535),
+  /** Where it listens; all addresses unless restricted. */
+  PARLEY_HOST: z.string().min(1).optional(),
+});

@@ -1,17 +1,12 @@
 import { createServer, type Server } from 'node:http';
 
-import {
-  DEFAULT_WORKSPACE,
-  type DirectoryLink,
-  type DirectoryRecord,
-  type InstanceId,
-  type RoutingLink,
-} from '@parley/contracts';
+import { DEFAULT_WORKSPACE, type DirectoryLink, type InstanceId, type RoutingLink } from '@parley/contracts';
 import type { ConversationLog } from '@parley/conversation-log';
 import type { Directory } from '@parley/directory';
-import type { Lease, ServiceDiscovery, Watch } from '@parley/discovery';
+import { Registration, type ServiceDiscovery, type Watch } from '@parley/discovery';
 import type { EventBus, Subscription } from '@parley/event-bus';
 import type { FrameBus } from '@parley/frame-bus';
+import type { HeadCache } from '@parley/head-cache';
 import type { Links } from '@parley/links';
 import type { RateLimiter } from '@parley/rate-limiter';
 import { closeServer, listen, portOf, type ServiceContext } from '@parley/service-kit';
@@ -27,9 +22,11 @@ import { OutsideIssuers } from './accounts/outside-issuers.js';
 import { Passwords } from './accounts/passwords.js';
 import { SignIn } from './accounts/sign-in.js';
 import { Admission } from './admission.js';
+import { Announcer } from './announcer.js';
 import { Assignments } from './assignment.js';
 import type { GatewayConfig } from './config.js';
 import { ConversationViews } from './conversation-views.js';
+import { withMemory } from './directory-memory.js';
 import { directoryLink } from './directory.link.js';
 import { docsPage } from './docs-page.js';
 import { accountHandlers } from './handlers.accounts.js';
@@ -41,7 +38,10 @@ import { PassThrough } from './pass-through.js';
 import { Positions } from './positions.js';
 import { Projection } from './projection.js';
 import { Reading } from './reading.js';
+import { withRecent } from './recent-reads.js';
 import { Sync } from './sync.js';
+
+const RENEW_PAUSE_MS = 1_000;
 
 export interface GatewayPorts {
   readonly instanceId: InstanceId;
@@ -49,6 +49,7 @@ export interface GatewayPorts {
   readonly version: string;
   readonly directory: Directory;
   readonly log: ConversationLog;
+  readonly headCache: HeadCache;
   readonly bus: EventBus;
   readonly frames: FrameBus;
   readonly limiter: RateLimiter;
@@ -56,6 +57,9 @@ export interface GatewayPorts {
   readonly links: Links;
   readonly routing: RoutingLink;
   readonly ticketKey: string;
+  readonly region: string;
+  /** Ends the process in order. */
+  readonly end: (reason: string) => void;
   readonly context: ServiceContext;
 }
 
@@ -66,8 +70,11 @@ export class GatewayService {
   readonly #views: ConversationViews;
   readonly #positions: Positions;
   readonly #sync: Sync;
+  readonly #directory: Directory;
+  readonly #log: ConversationLog;
+  readonly #announcer: Announcer;
   #server: Server | undefined;
-  #lease: Lease | undefined;
+  #registration: Registration | undefined;
   #watch: Watch | undefined;
   #subscriptions: Subscription[] = [];
 
@@ -75,7 +82,12 @@ export class GatewayService {
     private readonly ports: GatewayPorts,
     private readonly config: GatewayConfig,
   ) {
-    const { directory, log, frames, context } = ports;
+    const { frames, context } = ports;
+    const log = withRecent(ports.log, ports.headCache, context.clock);
+    this.#log = log;
+    const directory = withMemory(ports.directory, context.clock);
+    this.#directory = directory;
+    this.#announcer = new Announcer(ports.bus, context);
     this.#projection = new Projection(directory, log);
     this.#views = new ConversationViews(directory, log, this.#projection);
     this.#positions = new Positions(directory, log, this.#projection, frames, context.clock);
@@ -95,16 +107,17 @@ export class GatewayService {
 
   /** Registers, so that the other services find the directory; the public port opens with `open`. */
   async start(): Promise<void> {
-    const { discovery, instanceId, address, version, bus } = this.ports;
+    const { discovery, instanceId, address, region, version, bus, context } = this.ports;
     this.#watch = await discovery.watch('chat');
-    this.#lease = await discovery.register({
-      service: 'gateway',
-      instanceId,
-      address,
-      region: 'local',
-      version,
-      state: 'ready',
-    });
+    this.#registration = await Registration.open(
+      discovery,
+      { service: 'gateway', instanceId, address, region, version, state: 'ready' },
+      {
+        taken: () => this.ports.end('another process is this gateway now'),
+        failed: (error) => context.log.warn({ err: error }, 'not registered yet'),
+        pause: () => new Promise((resolve) => void context.clock.after(RENEW_PAUSE_MS, resolve)),
+      },
+    );
     this.#subscriptions.push(
       await bus.subscribe({
         topic: 'messages',
@@ -129,20 +142,23 @@ export class GatewayService {
   }
 
   async stop(): Promise<void> {
-    await this.#lease?.update({ state: 'draining' });
+    await this.#registration?.update({ state: 'draining' }).catch((error: unknown) => {
+      this.ports.context.log.warn({ err: error }, 'the others do not know that this gateway stops');
+    });
+    await this.#announcer.close();
     for (const subscription of this.#subscriptions) await subscription.close();
     if (this.#server !== undefined) await closeServer(this.#server);
     this.#watch?.close();
-    await this.#lease?.revoke();
+    await this.#registration?.revoke();
   }
 
   async #build() {
     const { ports, config } = this;
-    const { directory, context, bus, routing, log } = ports;
+    const { context, bus, routing } = ports;
+    const directory = this.#directory;
     const nowMs = (): number => context.clock.now();
     const newId = (): string => nanoid();
-    const announce = (record: DirectoryRecord): Promise<void> =>
-      bus.publish('directory', [{ key: keyOf(record), value: record }]);
+    const announce: Announcer['announce'] = (record) => this.#announcer.announce(record);
     const shared = { directory, publish: announce, nowMs, newId };
 
     const passwords = await Passwords.open();
@@ -165,6 +181,7 @@ export class GatewayService {
       await bus.subscribe({
         topic: 'directory',
         group: `gateway-${ports.instanceId}`,
+        every: true,
         handle: async (records) => {
           for (const { value } of records) if (value.kind === 'session.ended') authenticator.invalidate(value.userId);
         },
@@ -210,7 +227,7 @@ export class GatewayService {
         ...messageHandlers({
           directory,
           projection: this.#projection,
-          reading: new Reading(log),
+          reading: new Reading(this.#log),
           sync: this.#sync,
           positions: this.#positions,
           assignments,
@@ -239,8 +256,4 @@ export class GatewayService {
       response.status(context.readiness.ready ? 200 : 503).json({ ready: context.readiness.ready });
     });
   }
-}
-
-function keyOf(record: DirectoryRecord): string {
-  return record.kind === 'session.ended' ? record.userId : record.conversation.id;
 }

@@ -41,7 +41,10 @@ export class PassThrough {
     const url = request.url ?? '';
     const serverId = SOCKET_PATH.exec(url)?.[1];
     if (serverId !== undefined) {
-      this.#answering(response, () => this.#door(this.assignments.find(serverId)).request(request, response));
+      this.#answering(response, () => {
+        const { door, gone } = this.#door(this.assignments.find(serverId));
+        door.request(request, response, gone);
+      });
       return true;
     }
     if (request.method !== 'GET' || !EVENTS_PATH.test(url)) return false;
@@ -57,7 +60,8 @@ export class PassThrough {
     const serverId = SOCKET_PATH.exec(request.url ?? '')?.[1];
     try {
       if (serverId === undefined) throw new ParleyError('not_found', 'There is no such socket');
-      this.#door(this.assignments.find(serverId)).upgrade(request, socket, head);
+      const { door, gone } = this.#door(this.assignments.find(serverId));
+      door.upgrade(request, socket, head, gone);
     } catch (error) {
       const status = error instanceof ParleyError ? ERRORS[error.code].status : 500;
       socket.end(`HTTP/1.1 ${status} Refused\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
@@ -71,17 +75,24 @@ export class PassThrough {
     const lastEventId = request.headers['last-event-id'];
     const cursor = typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : query.cursor;
     const named = cursor === undefined ? undefined : parseStreamCursor(cursor)?.serverId;
-    const server = (named === undefined ? undefined : this.assignments.find(named)) ?? this.assignments.pick();
+    const known = named === undefined ? undefined : this.assignments.find(named);
+    // One that drains would refuse; the next server reads on from the cursor.
+    const server = known === undefined || known.state === 'draining' ? this.assignments.pick() : known;
     const deviceId = query.deviceId ?? (`stream-${nanoid(10)}` as DeviceId);
     const { ticket } = this.assignments.ticket(caller, deviceId, server.instanceId);
     url.searchParams.set('ticket', ticket);
     request.url = `${url.pathname}${url.search}`;
-    this.#door(server).request(request, response);
+    const { door, gone } = this.#door(server);
+    door.request(request, response, gone);
   }
 
-  #door(server: Instance | undefined): ChatDoor {
+  /** `gone`: nobody is assigned there for a while. */
+  #door(server: Instance | undefined): { readonly door: ChatDoor; readonly gone: () => void } {
     if (server === undefined) throw new ParleyError('not_found', 'There is no such chat server; ask for a new session');
-    return this.links.connect('chatDoor', server.address);
+    return {
+      door: this.links.connect('chatDoor', server.doorAddress ?? server.address),
+      gone: () => this.assignments.unreachable(server.instanceId),
+    };
   }
 
   #answering(response: ServerResponse, pass: () => void): void {

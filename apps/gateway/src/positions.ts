@@ -11,7 +11,7 @@ import {
 } from '@parley/contracts';
 import type { ConversationLog } from '@parley/conversation-log';
 import type { Directory } from '@parley/directory';
-import type { FrameBus } from '@parley/frame-bus';
+import { type FrameBus, publishLossy } from '@parley/frame-bus';
 import type { Clock } from '@parley/service-kit';
 
 import { notFound, type ReadAccess, readAccess } from './access.js';
@@ -76,7 +76,7 @@ export class Positions {
       receivedAtMs: 0,
     };
     const audience = own || facts.type === 'channel' ? [actor.userId] : await this.#members(facts.id);
-    await Promise.all(audience.map((userId) => this.frames.publish(`u:${userId}`, frame)));
+    await Promise.all(audience.map((userId) => publishLossy(this.frames, `u:${userId}`, frame)));
   }
 
   async #members(conversationId: ConversationId): Promise<UserId[]> {

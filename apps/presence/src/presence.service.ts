@@ -1,7 +1,7 @@
 import type { InstanceId, Presence, PresenceBeat, PresenceLink, UserId, WorkspaceId } from '@parley/contracts';
 import { seq } from '@parley/contracts';
 import type { EventBus } from '@parley/event-bus';
-import type { FrameBus } from '@parley/frame-bus';
+import { type FrameBus, publishLossy } from '@parley/frame-bus';
 import type { PresenceChange, PresenceStore } from '@parley/presence-store';
 import type { ServiceContext, Timer } from '@parley/service-kit';
 
@@ -74,7 +74,7 @@ export class PresenceService implements PresenceLink {
     await Promise.all(
       due.map((change) => {
         this.#changes.inc({ status: change.status });
-        return this.ports.frames.publish(`p:${change.userId}`, {
+        return publishLossy(this.ports.frames, `p:${change.userId}`, {
           workspaceId: change.workspaceId,
           conversationId: null,
           history: 'all',

@@ -33,6 +33,8 @@ export interface WriterPorts {
   readonly rules: Rules;
   /** A token of the conversation's rate. */
   readonly limit: () => Taken;
+  /** This life of this instance, as the log's journal names it. */
+  readonly writer: () => string;
   /** Commands that may wait for one conversation; beyond, senders are told `overloaded`. */
   readonly queueMax: number;
   /** Called in order, once for every batch that is durable. */
@@ -120,7 +122,12 @@ export class ConversationWriter {
     return this.#waiting.splice(0, end);
   }
 
-  async #accept(batch: readonly Waiting[]): Promise<void> {
+  /** What is too much for one append at this position of the log comes next. */
+  #putBack(rest: readonly Waiting[]): void {
+    this.#waiting.unshift(...rest);
+  }
+
+  async #accept(batch: Waiting[]): Promise<void> {
     for (let attempt = 0; attempt < CONFLICTS_MAX; attempt += 1) {
       const state = await this.load();
       if (state === null) {
@@ -129,6 +136,7 @@ export class ConversationWriter {
         }
         return;
       }
+      this.#putBack(batch.splice(this.#ports.log.appendLimit(state.head.seq)));
       if (await this.#attempt(state, batch)) return;
       this.#ports.metrics.conflicts.inc();
       this.#state = undefined;
@@ -152,7 +160,7 @@ export class ConversationWriter {
       return { waiting, decision };
     });
     if (published.length > 0) {
-      const outcome = await this.#ports.log.append(this.#id, expectedHead, published.map(stored));
+      const outcome = await this.#ports.log.append(this.#id, expectedHead, published.map(stored), this.#ports.writer());
       if (outcome.kind === 'conflict') return false;
       this.#ports.metrics.batchEntries.observe(published.length);
       this.#ports.appended(state, published);
@@ -250,7 +258,7 @@ export class ConversationWriter {
       people.size === 0 ? null : directory.memberships(this.#id, [...people], state.head.memberSeq),
       keys.size === 0
         ? new Map<string, StoredEntry>()
-        : log.findClientIds(this.#id, [...keys.values()], context.clock.now() - CLIENT_ID_TTL_MS),
+        : log.findClientIds(this.#id, [...keys.values()], context.clock.now() - CLIENT_ID_TTL_MS, state.recentFrom),
       this.#loadTargets(targets),
       owners ? this.#owners(state) : null,
     ]);

@@ -12,6 +12,11 @@ export function routingMetrics(metrics: Metrics) {
       'Entries in one append',
       [1, 2, 5, 10, 20, 50, 100, 200, 500],
     ),
+    direct: metrics.counter(
+      'parley_routing_direct_total',
+      'Entries given to delivery by a call because the bus was away, by what became of the call',
+      ['outcome'],
+    ),
     publishFailures: metrics.counter('parley_routing_publish_failures_total', 'Batches the bus did not take at once'),
   };
 }

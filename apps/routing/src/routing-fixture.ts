@@ -19,6 +19,7 @@ import {
 import { type ConversationLog, openConversationLog, READ_MAX_ENTRIES } from '@parley/conversation-log';
 import { type Directory, type NewConversation, openDirectory } from '@parley/directory';
 import { type EventBus, openEventBus } from '@parley/event-bus';
+import { type HeadCache, openHeadCache } from '@parley/head-cache';
 import { openRateLimiter } from '@parley/rate-limiter';
 import {
   ManualClock,
@@ -84,6 +85,9 @@ export interface RoutingFixture {
   readonly clock: ManualClock;
   /** What the bus brought, in order. */
   readonly published: MessagesRecord[];
+  readonly cache: HeadCache;
+  /** What was given to delivery without the bus. */
+  readonly direct: MessagesRecord[];
   /** A further instance on the same log, directory and bus, or on others. */
   routing(
     ports?: { log?: ConversationLog; bus?: EventBus; link?: DirectoryLink },
@@ -102,7 +106,9 @@ export async function openRouting({ log, directory }: Stores): Promise<RoutingFi
   const clock = new ManualClock();
   const link = linkOf(directory, log);
   const limiter = await openRateLimiter({ adapter: 'in-process', nowMs: () => clock.now() });
+  const cache = await openHeadCache({ adapter: 'in-process' });
   const published: MessagesRecord[] = [];
+  const direct: MessagesRecord[] = [];
   await bus.subscribe({
     topic: 'messages',
     group: 'spec',
@@ -116,13 +122,18 @@ export async function openRouting({ log, directory }: Stores): Promise<RoutingFi
     bus,
     clock,
     published,
+    direct,
+    cache,
     routing: (ports = {}, env = {}) =>
       new RoutingService(
         {
           log: ports.log ?? log,
           bus: ports.bus ?? bus,
           directory: ports.link ?? link,
+          writers: { name: 'routing-1@1', gone: () => true, takesUp: () => true },
+          delivery: { deliver: async (records) => void direct.push(...records), expects: async () => new Map() },
           limiter,
+          headCache: cache,
           context: testContext(clock),
           later: (callback) => callback(),
         },

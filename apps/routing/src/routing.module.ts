@@ -1,8 +1,11 @@
 import { type DynamicModule, Module } from '@nestjs/common';
-import { PORTS, readConfig, type ServiceContext } from '@parley/service-kit';
+import type { InstanceId } from '@parley/contracts';
+import type { Watch } from '@parley/discovery';
+import { PORTS, readConfig, type Self, type ServiceContext } from '@parley/service-kit';
 
 import { routingSettings } from './config.js';
 import { afterThisTurn, type RoutingPorts, RoutingService } from './routing.service.js';
+import { Writers } from './writers.js';
 
 /** The composition of routing: every port by its token. */
 @Module({})
@@ -17,7 +20,11 @@ export class RoutingModule {
             PORTS.conversationLog,
             PORTS.eventBus,
             PORTS.directoryLink,
+            PORTS.deliveryLink,
             PORTS.rateLimiter,
+            PORTS.headCache,
+            PORTS.routingServers,
+            PORTS.self,
             PORTS.context,
             PORTS.environment,
           ],
@@ -25,14 +32,20 @@ export class RoutingModule {
             log: RoutingPorts['log'],
             bus: RoutingPorts['bus'],
             directory: RoutingPorts['directory'],
+            delivery: RoutingPorts['delivery'],
             limiter: RoutingPorts['limiter'],
+            headCache: RoutingPorts['headCache'],
+            instances: Watch,
+            { instanceId, epoch }: Self,
             context: ServiceContext,
             env: NodeJS.ProcessEnv,
-          ) =>
-            new RoutingService(
-              { log, bus, directory, limiter, context, later: afterThisTurn },
+          ) => {
+            const writers = new Writers({ instanceId: `routing-${instanceId}` as InstanceId, epoch }, instances);
+            return new RoutingService(
+              { log, bus, directory, delivery, limiter, headCache, writers, context, later: afterThisTurn },
               readConfig(routingSettings, env),
-            ),
+            );
+          },
         },
       ],
       exports: [RoutingService],

@@ -10,8 +10,6 @@ export const standaloneSettings = presenceSettings.extend({
   /** `/healthz`, `/readyz`, `/metrics`. Unless it is set: the next port after the public one, or any if that is taken. */
   PARLEY_INTERNAL_PORT: intSetting(-1, -1, 65_535),
   PARLEY_INTERNAL_HOST: z.string().min(1).default('127.0.0.1'),
-  /** Folder of the databases; made when it does not exist. */
-  PARLEY_DATA_DIR: z.string().min(1).default('.data'),
   PARLEY_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   PARLEY_RATE_LIMITS: z.enum(['on', 'off']).default('on'),
   /** OTLP over HTTP; traces are made only when it is set. */

@@ -8,28 +8,28 @@ const { startStandalone } = await import('./standalone.js');
 const { ConfigError } = await import('@parley/service-kit');
 
 try {
-  const standalone = await startStandalone(process.env);
+  const standalone = await startStandalone(process.env, (reason) => stop(reason, 1));
   const { log } = standalone.context;
   process.stdout.write(welcome(standalone.port));
   let stopping = false;
-  const stop = (signal: NodeJS.Signals): void => {
+  function stop(reason: string, code: number): void {
     if (stopping) return;
     stopping = true;
-    log.info({ signal }, 'stopping');
+    log.info({ reason }, 'stopping');
     setTimeout(() => {
       log.error('did not stop in time');
       process.exit(1);
     }, STOP_DEADLINE_MS).unref();
     standalone.stop().then(
-      () => process.exit(0),
+      () => process.exit(code),
       (error: unknown) => {
         log.error({ err: error }, 'stopping failed');
         process.exit(1);
       },
     );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  }
+  process.on('SIGTERM', () => stop('SIGTERM', 0));
+  process.on('SIGINT', () => stop('SIGINT', 0));
 } catch (error) {
   if (!(error instanceof ConfigError)) throw error;
   process.stderr.write(`${error.message}\n`);

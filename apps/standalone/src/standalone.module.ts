@@ -1,20 +1,11 @@
-import { type DynamicModule, Global, Module } from '@nestjs/common';
+import { type DynamicModule, Module } from '@nestjs/common';
+import { PortsModule } from '@parley/adapters';
 import { ChatModule } from '@parley/chat';
 import { DeliveryModule } from '@parley/delivery';
 import { GatewayModule } from '@parley/gateway';
 import { PresenceModule } from '@parley/presence';
 import { PushNotificationModule } from '@parley/push-notification';
 import { RoutingModule } from '@parley/routing';
-
-/** Offers the ports, by token, to the modules of all services. */
-@Global()
-@Module({})
-class PortsModule {
-  static of(ports: ReadonlyMap<symbol, unknown>): DynamicModule {
-    const providers = [...ports].map(([provide, useValue]) => ({ provide, useValue }));
-    return { module: PortsModule, providers, exports: [...ports.keys()] };
-  }
-}
 
 /** All six services in one process. They share nothing but ports and links. */
 @Module({})

@@ -3,6 +3,7 @@ import 'reflect-metadata';
 import { randomBytes } from 'node:crypto';
 
 import { NestFactory } from '@nestjs/core';
+import { type AdapterConfig, adapterSettings, openAdapters, planAdapters, type PortName } from '@parley/adapters';
 import { ChatService, ChatSocketAdapter } from '@parley/chat';
 import type { InstanceId } from '@parley/contracts';
 import { DeliveryService } from '@parley/delivery';
@@ -17,17 +18,37 @@ import {
   PORTS,
   readConfig,
   Readiness,
+  type Self,
   type ServiceContext,
   startInternalServer,
   systemClock,
   Tracing,
+  VERSION,
 } from '@parley/service-kit';
 
-import { closeAdapters, openAdapters, portsOf } from './adapters.js';
 import { type StandaloneConfig, standaloneSettings } from './config.js';
 import { StandaloneModule } from './standalone.module.js';
 
-export const VERSION = '0.1.0';
+/** All that there is. */
+const NEEDS: ReadonlySet<PortName> = new Set([
+  'conversationLog',
+  'directory',
+  'eventBus',
+  'frameBus',
+  'sessionRegistry',
+  'presenceStore',
+  'rateLimiter',
+  'headCache',
+  'discovery',
+  'links',
+  'chatServers',
+  'routingServers',
+  'routing',
+  'directoryLink',
+  'presence',
+  'deliveryLink',
+  'ticketKey',
+]);
 
 export interface Standalone {
   readonly port: number;
@@ -38,10 +59,18 @@ export interface Standalone {
 }
 
 /** Starts all six services in this process and resolves when they take traffic. */
-export async function startStandalone(env: NodeJS.ProcessEnv): Promise<Standalone> {
+export async function startStandalone(env: NodeJS.ProcessEnv, end: (reason: string) => void): Promise<Standalone> {
   const config = readConfig(standaloneSettings, env);
+  const adapterConfig: AdapterConfig = readConfig(adapterSettings, env);
+  const instanceId = randomBytes(4).toString('hex');
   const context = createContext(config);
   const { log, metrics, readiness, tracing } = context;
+  const plan = planAdapters(adapterConfig, {
+    deployment: 'standalone',
+    needs: NEEDS,
+    clientId: `standalone-${instanceId}`,
+    log,
+  });
   if (config.PARLEY_RATE_LIMITS === 'off')
     log.warn('rate limits are off (PARLEY_RATE_LIMITS=off): for load tests only');
   if (config.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined) {
@@ -51,15 +80,26 @@ export async function startStandalone(env: NodeJS.ProcessEnv): Promise<Standalon
   readiness.set('services', false);
   const internal = await internalServer(config, context);
 
-  const adapters = await openAdapters(config, context);
-  metrics.gauges('parley_bus_lag_records', 'Records accepted and not yet handled', 'queue', () => adapters.bus.lag());
-  const instanceId = randomBytes(4).toString('hex');
-  const address = `inproc:${instanceId}`;
+  const adapters = await openAdapters({
+    plan,
+    needs: NEEDS,
+    context,
+    dataDir: adapterConfig.PARLEY_DATA_DIR,
+    presenceTtlMs: config.PARLEY_PRESENCE_OFFLINE_AFTER_MS,
+    fatal: (error) => {
+      log.fatal({ err: error }, 'cannot go on');
+      end('an engine gave up');
+    },
+  });
+  const { address, doorAddress } = adapters.links;
+  // One process, one life: whatever it finds in its databases is of an earlier one.
+  const self: Self = { instanceId, address, doorAddress, region: 'local', epoch: () => 1, version: VERSION };
   const ports = new Map([
-    ...portsOf(adapters),
+    ...adapters.ports,
     [PORTS.context, context],
     [PORTS.environment, env],
-    [PORTS.self, { instanceId, address, version: VERSION }],
+    [PORTS.self, self],
+    [PORTS.end, end],
   ]);
   const app = await NestFactory.create(StandaloneModule.compose(ports), { logger: false, abortOnError: false });
   const chat = app.get(ChatService);
@@ -76,7 +116,8 @@ export async function startStandalone(env: NodeJS.ProcessEnv): Promise<Standalon
     adapters.links.serve('routing', address, routing),
     adapters.links.serve('presence', address, presence),
     adapters.links.serve('chat', address, chat),
-    adapters.links.serve('chatDoor', address, chat),
+    adapters.links.serve('chatDoor', doorAddress, chat),
+    adapters.links.serve('delivery', address, delivery),
   ];
   const registration = { address, region: 'local', version: VERSION, state: 'ready' } as const;
   const leases = await Promise.all(
@@ -97,7 +138,7 @@ export async function startStandalone(env: NodeJS.ProcessEnv): Promise<Standalon
   await routing.start();
   await gateway.open(config.PARLEY_PORT, config.PARLEY_HOST);
   readiness.set('services', true);
-  log.info({ port: gateway.port, internalPort: internal.port, dataDir: config.PARLEY_DATA_DIR }, 'ready');
+  log.info({ port: gateway.port, internalPort: internal.port, dataDir: adapterConfig.PARLEY_DATA_DIR }, 'ready');
 
   return {
     port: gateway.port,
@@ -114,7 +155,7 @@ export async function startStandalone(env: NodeJS.ProcessEnv): Promise<Standalon
       for (const lease of leases) await lease.revoke();
       for (const service of served) service.close();
       await app.close();
-      await closeAdapters(adapters);
+      await adapters.close();
       await internal.close();
       await tracing.stop();
     },

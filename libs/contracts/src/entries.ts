@@ -110,3 +110,21 @@ export function targetSeqOf(entry: LogEntry): number | undefined {
       return undefined;
   }
 }
+
+/** What a content-bearing entry reads once its content is gone. */
+export function redact(entry: LogEntry, deletedAt: string): LogEntry {
+  switch (entry.kind) {
+    case 'message': {
+      const { mentions: _mentions, ...rest } = entry;
+      return { ...rest, content: null, deletedAt };
+    }
+    case 'edit':
+      return { ...entry, content: null, deletedAt };
+    case 'delete':
+    case 'reaction':
+    case 'pin':
+    case 'member':
+    case 'settings':
+      return entry;
+  }
+}

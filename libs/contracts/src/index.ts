@@ -4,6 +4,7 @@ export * from './errors.js';
 export * from './events.js';
 export * from './ids.js';
 export * from './links.js';
+export * from './reconnect.js';
 export * from './rest.js';
 export * from './topics.js';
 export * from './views.js';

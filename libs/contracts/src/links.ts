@@ -3,6 +3,7 @@ import type { ConversationType, History, LogEntry, Role, SettingsChanges, Visibi
 import type { Refusal } from './errors.js';
 import type { ServerEvent, SyncBody } from './events.js';
 import type { ConversationId, InstanceId, Seq, SessionId, UserId, WorkspaceId } from './ids.js';
+import type { MessagesRecord } from './topics.js';
 import type { Presence, PresenceStatus, ReadState, SyncResult } from './views.js';
 
 /**
@@ -186,6 +187,25 @@ export interface RoomPush {
 export interface ChatServerLink {
   /** Delivers to live sessions; answers, in order, whom of each push's users it reached. */
   push(pushes: readonly UserPush[]): Promise<readonly (readonly UserId[])[]>;
+  /**
+   * What the frame bus would have brought, when it is away: every chat server gets it, and drops what is for rooms that
+   * it does not have. In order with the other pushes of one caller.
+   */
+  pushRooms(pushes: readonly RoomPush[]): Promise<void>;
+}
+
+/** Served by delivery, for routing when the bus is away: the way of a message does not depend on it. */
+export interface DeliveryLink {
+  /**
+   * As if these records had been consumed from `messages`: idempotent, by each conversation's next expected `seq`.
+   * Resolves when they were pushed.
+   */
+  deliver(records: readonly MessagesRecord[]): Promise<void>;
+  /**
+   * Which `seq` this instance expects next of each of these conversations; those that it has not delivered lately are
+   * absent. Whoever delivered a conversation last goes on with it in order, also with what the bus still has.
+   */
+  expects(conversationIds: readonly ConversationId[]): Promise<ReadonlyMap<ConversationId, Seq>>;
 }
 
 /** The sessions of one chat server, one row a user. */

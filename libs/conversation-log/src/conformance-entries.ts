@@ -94,10 +94,12 @@ export function positionOf(entries: readonly StoredEntry[]): Position {
 export class Scribe {
   readonly conversationId: ConversationId;
   readonly #log: ConversationLog;
+  readonly #writer: string | undefined;
   #at: Position = START;
 
-  constructor(log: ConversationLog, conversationId: ConversationId) {
+  constructor(log: ConversationLog, conversationId: ConversationId, writer?: string) {
     this.#log = log;
+    this.#writer = writer;
     this.conversationId = conversationId;
   }
 
@@ -105,13 +107,19 @@ export class Scribe {
     return this.#at;
   }
 
-  /** Appends in one step and answers what was written. */
+  /** Appends in one step, or as few as the log allows, and answers what was written. */
   async write(...drafts: Authored[]): Promise<readonly StoredEntry[]> {
-    const entries = place(this.conversationId, this.#at, drafts);
-    const outcome = await this.#log.append(this.conversationId, seq(this.#at.seq), entries);
-    if (outcome.kind !== 'appended') throw new Error(`The scribe of ${this.conversationId} is not alone`);
-    this.#at = positionOf(entries);
-    return entries;
+    const written: StoredEntry[] = [];
+    while (written.length < drafts.length) {
+      const expectedHead = seq(this.#at.seq);
+      const most = this.#log.appendLimit(expectedHead);
+      const entries = place(this.conversationId, this.#at, drafts.slice(written.length, written.length + most));
+      const outcome = await this.#log.append(this.conversationId, expectedHead, entries, this.#writer);
+      if (outcome.kind !== 'appended') throw new Error(`The scribe of ${this.conversationId} is not alone`);
+      this.#at = positionOf(entries);
+      written.push(...entries);
+    }
+    return written;
   }
 
   /** An append that expects another head. */

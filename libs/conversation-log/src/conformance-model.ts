@@ -70,11 +70,11 @@ class Append implements Command {
   async run(model: Model, { log, conversationId }: Real): Promise<void> {
     const { entries } = model;
     const messages = entries.filter(({ entry }) => entry.kind === 'message').map(({ entry }) => entry.seq);
-    const drafts = this.drafts.map(({ change, pick }) => {
+    const expected = Math.max(0, entries.length - this.staleBy);
+    const drafts = this.drafts.slice(0, log.appendLimit(seq(expected))).map(({ change, pick }) => {
       const target = messages[pick % messages.length];
       return target === undefined ? message(ANN, 'the first') : change(target);
     });
-    const expected = Math.max(0, entries.length - this.staleBy);
     const appending = place(conversationId, positionOf(entries.slice(0, expected)), drafts);
     const outcome = await log.append(conversationId, seq(expected), appending);
     if (expected === entries.length) {

@@ -23,6 +23,7 @@ import { describeReads } from './conformance-reads.js';
 import {
   APPEND_MAX_ENTRIES,
   type AppendOutcome,
+  clientKey,
   type ConversationLog,
   EMPTY_HEAD,
   READ_MAX_ENTRIES,
@@ -43,7 +44,8 @@ export function conversationLogConformance(name: string, open: () => Promise<Con
     let subject: ConformanceSubject;
     let log: ConversationLog;
     let conversations = 0;
-    const newScribe = (): Scribe => new Scribe(log, `c_${(conversations += 1)}` as ConversationId);
+    const newScribe = (writer?: string): Scribe =>
+      new Scribe(log, `c_${(conversations += 1)}` as ConversationId, writer);
 
     beforeEach(async () => {
       subject = await open();
@@ -99,17 +101,25 @@ export function conversationLogConformance(name: string, open: () => Promise<Con
       });
 
       it('takes the most entries that an append may have, in one step', async () => {
-        const scribe = newScribe();
-        await scribe.write(...Array.from({ length: APPEND_MAX_ENTRIES }, (_, index) => message(ANN, `${index}`)));
-        const entries = await readAll(scribe);
-        expect(entries.map(({ entry }) => entry.seq)).toEqual(entries.map((_, index) => index + 1));
-        expect(entries).toHaveLength(APPEND_MAX_ENTRIES);
+        const { conversationId } = newScribe();
+        const most = log.appendLimit(seq(0));
+        const drafts = Array.from({ length: most }, (_, index) => message(ANN, `${index}`));
+        const appended = place(conversationId, START, drafts);
+        expect(await log.append(conversationId, seq(0), appended)).toMatchObject({ kind: 'appended' });
+        expect(await log.read(conversationId, { after: seq(0), limit: READ_MAX_ENTRIES })).toEqual(appended);
+      });
+
+      it('lets every position be followed by at least one entry, and by no more than the most', () => {
+        for (let head = 0; head <= 20_000; head += 1) {
+          const limit = log.appendLimit(seq(head));
+          if (limit < 1 || limit > APPEND_MAX_ENTRIES) throw new Error(`appendLimit(${head}) is ${limit}`);
+        }
       });
 
       it('refuses entries that are not consecutive from the expected head, none, or too many', async () => {
         const { conversationId } = newScribe();
         const some = place(conversationId, START, [message(ANN, '1'), message(ANN, '2'), message(ANN, '3')]);
-        const many = Array.from({ length: APPEND_MAX_ENTRIES + 1 }, () => message(ANN, 'x'));
+        const many = Array.from({ length: log.appendLimit(seq(0)) + 1 }, () => message(ANN, 'x'));
         await expect(log.append(conversationId, seq(1), some)).rejects.toThrow(RangeError);
         await expect(log.append(conversationId, seq(0), some.toReversed())).rejects.toThrow(RangeError);
         await expect(log.append(conversationId, seq(0), [])).rejects.toThrow(RangeError);
@@ -147,15 +157,19 @@ export function conversationLogConformance(name: string, open: () => Promise<Con
           let outcome: AppendOutcome;
           do {
             const at = positionOf(known);
-            const entries = place(conversationId, at, [message(ANN, `${writer}a`), message(ANN, `${writer}b`)]);
-            outcome = await log.append(conversationId, seq(at.seq), entries);
-            if (outcome.kind === 'conflict') known = outcome.missed;
+            const drafts = ['a', 'b']
+              .slice(0, log.appendLimit(seq(at.seq)))
+              .map((part) => message(ANN, `${writer}${part}`));
+            outcome = await log.append(conversationId, seq(at.seq), place(conversationId, at, drafts));
+            if (outcome.kind === 'conflict' && outcome.missed.length > 0) known = outcome.missed;
+            else if (outcome.kind === 'appended') written += drafts.length;
           } while (outcome.kind === 'conflict');
         };
+        let written = 0;
         await Promise.all(Array.from({ length: 20 }, (_, writer) => race(writer)));
         const entries = await log.read(conversationId, { after: seq(0), limit: READ_MAX_ENTRIES });
-        expect(entries.map(({ entry }) => entry.seq)).toEqual(Array.from({ length: 40 }, (_, index) => index + 1));
-        expect(new Set(entries.map(({ json }) => JSON.parse(json).content.text)).size).toBe(40);
+        expect(entries.map(({ entry }) => entry.seq)).toEqual(Array.from({ length: written }, (_, index) => index + 1));
+        expect(new Set(entries.map(({ json }) => JSON.parse(json).content.text)).size).toBe(written);
       });
 
       it('shows an entry to every method once the append has answered', async () => {
@@ -197,6 +211,36 @@ export function conversationLogConformance(name: string, open: () => Promise<Con
         expect(await log.unsealed(1)).toHaveLength(1);
         await two.write(message(ANN, '2'));
         expect(await log.unsealed(10)).toHaveLength(3);
+      });
+
+      it('lists what writers left who are gone', async () => {
+        const scribes = ['w1.1', 'w1.1', 'w2.1'].map((writer) => newScribe(writer));
+        for (const scribe of scribes) await scribe.write(message(ANN, '1'));
+        const [sealed, left] = scribes.map(({ conversationId }) => conversationId);
+        if (sealed !== undefined) await log.seal(sealed, seq(1));
+        const found = await log.unsealed(10, (writer) => writer === 'w1.1');
+        expect(found).toContain(left);
+        expect(found).not.toContain(sealed);
+      });
+
+      it('finds client ids before and after, also from where they are said to be known', async () => {
+        const scribe = newScribe();
+        const entries = await scribe.write(
+          message(ANN, '1', { clientId: 'a' }),
+          message(ANN, '2', { clientId: 'b' }),
+          message(ANN, '3', { clientId: 'c' }),
+        );
+        const keys = ['a', 'b', 'c'].map((clientId) => ({ senderId: ANN, clientId }));
+        for (const upTo of [0, 1, 2, 3]) {
+          await log.seal(scribe.conversationId, seq(upTo));
+          for (const knownFrom of [0, 1, 2, 3]) {
+            const found = await log.findClientIds(scribe.conversationId, keys, 0, seq(knownFrom));
+            const seqs = [...found.values()].map(({ entry }) => entry.seq);
+            expect(seqs).toEqual(expect.arrayContaining([1, 2, 3].slice(0, knownFrom)));
+          }
+          const found = await log.findClientIds(scribe.conversationId, keys, 0);
+          expect(keys.map((key) => found.get(clientKey(key)))).toEqual(entries);
+        }
       });
     });
 

@@ -1,7 +1,9 @@
-import type { ConversationId, LogEntry, Seq, StoredEntry, UserId } from '@parley/contracts';
+import type { ConversationId, Seq, StoredEntry, UserId } from '@parley/contracts';
 
-/** At most this many entries in one append; the caller splits. */
+/** At most this many entries in one append, and at most `appendLimit()` of them; the caller splits. */
 export const APPEND_MAX_ENTRIES = 500;
+/** Who appends where a store has one writer at a time. */
+export const SOLE_WRITER = 'sole';
 /** At most this many entries in one answer. */
 export const READ_MAX_ENTRIES = 1_000;
 
@@ -82,10 +84,24 @@ export interface ConversationLog {
   heads(conversationIds: readonly ConversationId[]): Promise<ReadonlyMap<ConversationId, LogHead>>;
 
   /**
-   * Appends `entries` (1 … APPEND_MAX_ENTRIES, `seq` = expectedHead + 1, + 2, …) if the head's seq is `expectedHead`.
-   * Throws RangeError when the entries are not consecutive from there: a bug of the caller.
+   * How many entries an append after `expectedHead` may have: 1 … APPEND_MAX_ENTRIES. It is all of those for most
+   * positions; fewer where a log's partition is about to end, because all or nothing holds within one only.
    */
-  append(conversationId: ConversationId, expectedHead: Seq, entries: readonly StoredEntry[]): Promise<AppendOutcome>;
+  appendLimit(expectedHead: Seq): number;
+
+  /**
+   * Appends `entries` (1 … appendLimit(expectedHead), `seq` = expectedHead + 1, + 2, …) if the head's seq is
+   * `expectedHead`. Throws RangeError when there are more, or they are not consecutive from there: a bug of the caller.
+   *
+   * `writer` names who appends, anew for each life of a process (instance and epoch): `unsealed` finds what it left.
+   * Two who append to one store at the same time have different names.
+   */
+  append(
+    conversationId: ConversationId,
+    expectedHead: Seq,
+    entries: readonly StoredEntry[],
+    writer?: string,
+  ): Promise<AppendOutcome>;
 
   /** Entries with `after < seq ≤ upTo` (default: to the head), ascending, at most `limit` (≤ READ_MAX_ENTRIES). */
   read(
@@ -123,21 +139,32 @@ export interface ConversationLog {
 
   /**
    * The messages that were sent under these client ids since `sinceMs`, as they are now stored, keyed by
-   * `clientKey()`. At most APPEND_MAX_ENTRIES keys. With several of one key, the latest.
+   * `clientKey()`. At most APPEND_MAX_ENTRIES keys. With several of one key, the latest. A message from before the
+   * sealed position is found for seven days at least.
+   *
+   * `knownFrom` says that the caller knows what was sent after that position: it need not be looked for there, and is
+   * found or not. Where that is all that is not sealed, it saves reading the log's tail.
    */
   findClientIds(
     conversationId: ConversationId,
     keys: readonly ClientKey[],
     sinceMs: number,
+    knownFrom?: Seq,
   ): Promise<ReadonlyMap<string, StoredEntry>>;
 
   /** Exact counts, in order of the requests; one round trip. At most 10,000 requests. */
   tally(requests: readonly TallyRequest[]): Promise<readonly Tally[]>;
 
-  /** Records that everything up to `upTo` is published. Only moves forward. Lazily durable: may be lost by a crash. */
+  /**
+   * Records that everything up to `upTo` is published, once all else that an append may leave to be done later is done
+   * (client ids recorded, what deletes took away gone). Only moves forward. Lazily durable: may be lost by a crash.
+   */
   seal(conversationId: ConversationId, upTo: Seq): Promise<void>;
-  /** Conversations whose head is beyond their sealed position, at most `limit`. */
-  unsealed(limit: number): Promise<readonly ConversationId[]>;
+  /**
+   * Conversations whose head is beyond their sealed position, at most `limit`: all that were appended to by a writer
+   * who is `gone` (all, if not given) since they were last sealed, and perhaps others.
+   */
+  unsealed(limit: number, gone?: (writer: string) => boolean): Promise<readonly ConversationId[]>;
 
   /** Ends workers and connections; what was acknowledged is durable. */
   close(): Promise<void>;
@@ -153,20 +180,5 @@ export function clientKey(key: ClientKey): string {
   return `${key.senderId}\u0000${key.clientId}`;
 }
 
-/** What a content-bearing entry reads once its content is gone. */
-export function redact(entry: LogEntry, deletedAt: string): LogEntry {
-  switch (entry.kind) {
-    case 'message': {
-      const { mentions: _mentions, ...rest } = entry;
-      return { ...rest, content: null, deletedAt };
-    }
-    case 'edit':
-      return { ...entry, content: null, deletedAt };
-    case 'delete':
-    case 'reaction':
-    case 'pin':
-    case 'member':
-    case 'settings':
-      return entry;
-  }
-}
+/** What the log does to what was deleted; the head cache does it too. */
+export { redact } from '@parley/contracts';

@@ -117,6 +117,11 @@ export class SqliteConversationLog implements ConversationLog {
     return heads;
   }
 
+  /** All entries of an append are in one commit, wherever they are. */
+  appendLimit(): number {
+    return APPEND_MAX_ENTRIES;
+  }
+
   async append(
     conversationId: ConversationId,
     expectedHead: Seq,
@@ -226,6 +231,7 @@ export class SqliteConversationLog implements ConversationLog {
     return Promise.resolve();
   }
 
+  /** Of all writers: there is one process, and those before it are gone. */
   async unsealed(limit: number): Promise<readonly ConversationId[]> {
     await this.#flushSeals();
     return (await this.#read('unsealed', [limit])) as readonly ConversationId[];

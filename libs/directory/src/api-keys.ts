@@ -11,7 +11,7 @@ type ApiKeys = Pick<
 
 const KEY_COLUMNS = ['id', 'name', 'scopes', 'user_id', 'created_at', 'last_used_at'] as const;
 
-export function apiKeys({ db, dialect }: Store): ApiKeys {
+export function apiKeys({ db, dialect, transaction }: Store): ApiKeys {
   return {
     async createApiKey(key) {
       const row = {
@@ -76,12 +76,13 @@ export function apiKeys({ db, dialect }: Store): ApiKeys {
     },
 
     revokeApiKey(workspaceId, id) {
-      return db.transaction().execute(async (tx) => {
+      return transaction(async (tx) => {
         const row = await tx
           .selectFrom('api_keys')
           .select(KEY_COLUMNS)
           .where('workspace_id', '=', workspaceId)
           .where('id', '=', id)
+          .$if(dialect.rowLocks, (q) => q.forUpdate())
           .executeTakeFirst();
         if (row === undefined) return null;
         await tx.deleteFrom('api_keys').where('id', '=', id).execute();
@@ -93,7 +94,7 @@ export function apiKeys({ db, dialect }: Store): ApiKeys {
       const stored = () => db.selectFrom('secrets').select('value').where('name', '=', name).executeTakeFirst();
       const known = await stored();
       if (known !== undefined) return known.value;
-      await dialect.ignoring(db.insertInto('secrets').values({ name, value: create() })).execute();
+      await dialect.ignoring(db.insertInto('secrets').values({ name, value: create() }), 'secrets.name').execute();
       return present(await stored(), `the secret ${name}`).value;
     },
   };

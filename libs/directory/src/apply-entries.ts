@@ -8,10 +8,10 @@ import { FACTS_COLUMNS, type FactsRow, toFacts } from './rows.js';
 import { nameKey, type Schema } from './schema.js';
 
 /** The projection of the log: member and settings entries become rows, each once, in order. */
-export function projection({ db, dialect }: Store): Pick<Directory, 'applyEntries'> {
+export function projection({ dialect, transaction }: Store): Pick<Directory, 'applyEntries'> {
   return {
     applyEntries(id, entries, covered) {
-      return db.transaction().execute(async (tx) => {
+      return transaction(async (tx) => {
         const current = await tx
           .selectFrom('conversations')
           .select(FACTS_COLUMNS)
@@ -65,7 +65,6 @@ async function applyMembers(
   id: ConversationId,
   entry: MemberEntry,
 ): Promise<number> {
-  const named = () => tx.selectFrom(dialect.listed(entry.userIds)).select('listed.value');
   switch (entry.op) {
     case 'added':
       return insertMembers(tx, dialect, id, entry.userIds, {
@@ -88,13 +87,13 @@ async function applyMembers(
               'role',
             ])
             .where('conversation_id', '=', id)
-            .where('user_id', 'in', named()),
+            .where('user_id', 'in', dialect.among(entry.userIds)),
         )
         .execute();
       const { numDeletedRows } = await tx
         .deleteFrom('members')
         .where('conversation_id', '=', id)
-        .where('user_id', 'in', named())
+        .where('user_id', 'in', dialect.among(entry.userIds))
         .executeTakeFirst();
       return -Number(numDeletedRows);
     }
@@ -104,7 +103,7 @@ async function applyMembers(
         .updateTable('members')
         .set({ role: entry.role })
         .where('conversation_id', '=', id)
-        .where('user_id', 'in', named())
+        .where('user_id', 'in', dialect.among(entry.userIds))
         .execute();
       return 0;
   }

@@ -25,6 +25,9 @@ export function accountsConformance(open: () => Directory): void {
       expect(await directory.userByUsername(workspaceId, 'aNN')).toEqual({ user, passwordHash: '$phc' });
       expect(await directory.userByExternal(external.issuer, external.subject)).toEqual(user);
       expect(await directory.userByExternal(external.issuer, 'another')).toBeNull();
+      // Whoever else the issuer says it is: not by case, and not by a space at the end.
+      expect(await directory.userByExternal(external.issuer, external.subject.toUpperCase())).toBeNull();
+      expect(await directory.userByExternal(external.issuer, `${external.subject} `)).toBeNull();
     });
 
     it('has usernames once in a workspace, compared without case', async () => {

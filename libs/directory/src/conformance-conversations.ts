@@ -158,6 +158,18 @@ export function conversationsConformance(open: () => Directory): void {
     });
   });
 
+  describe('long names', () => {
+    it('finds a channel by the beginning of a name that is 18 times as long in its plain form', async () => {
+      const directory = open();
+      const workspaceId = freshWorkspace();
+      const name = '\u{fdfa}'.repeat(119) + '\u{1f600}';
+      const channel = newConversation(workspaceId, 'channel', [freshUserId()], { name, visibility: 'public' });
+      await directory.createConversation(channel);
+      const found = await directory.publicChannels(workspaceId, name.slice(0, 3), { limit: 5, cursor: null });
+      expect(found.items.map((facts) => facts.name)).toEqual([name]);
+    });
+  });
+
   describe('members', () => {
     it('lists current members in order of joining, in pages', async () => {
       const directory = open();

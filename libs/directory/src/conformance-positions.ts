@@ -92,6 +92,14 @@ export function positionsConformance(open: () => Directory): void {
       expect(await directory.membershipOf(ann, id)).toMatchObject({ readSeq: 49, deliveredSeq: 49 });
     });
 
+    it('keeps the last position that there can be', async () => {
+      const directory = open();
+      const { id, userIds } = await group(directory, 1);
+      const last = seq(Number.MAX_SAFE_INTEGER);
+      const marked = await directory.mark(userIds[0], id, { kind: 'read', seq: last, at: at(1) });
+      expect(marked).toMatchObject({ readSeq: last, deliveredSeq: last, moved: true });
+    });
+
     it('has no positions of people who are not members', async () => {
       const directory = open();
       const { id, userIds } = await group(directory, 2);

@@ -4,7 +4,7 @@ import { type Kysely, sql } from 'kysely';
 import { z } from 'zod';
 
 import { decodeCursor, pageOf } from './cursor.js';
-import type { Store } from './dialect.js';
+import type { SqlDialect, Store } from './dialect.js';
 import type { Directory, MembershipView, NewConversation } from './directory.js';
 import { atMost, FACTS_COLUMNS, type FactsRow, toFacts } from './rows.js';
 import { directKey, nameKey, type Schema } from './schema.js';
@@ -16,7 +16,7 @@ type Conversations = Pick<
 
 const ChannelCursor = z.tuple([z.string(), z.string()]);
 
-export function conversations({ db, dialect }: Store): Conversations {
+export function conversations({ db, dialect, transaction }: Store): Conversations {
   const memberships = (userId: UserId) =>
     db
       .selectFrom('members')
@@ -40,8 +40,8 @@ export function conversations({ db, dialect }: Store): Conversations {
       const existing = pair === null ? null : await byPair(db, conversation, pair);
       if (existing !== null) return { kind: 'existing', conversation: toFacts(existing) };
       try {
-        return await db.transaction().execute(async (tx) => {
-          const facts = await insertConversation(tx, { db: tx, dialect }, conversation, pair);
+        return await transaction(async (tx) => {
+          const facts = await insertConversation(tx, dialect, conversation, pair);
           return { kind: 'created', conversation: toFacts(facts) };
         });
       } catch (error) {
@@ -143,7 +143,7 @@ function byPair(db: Kysely<Schema>, { workspaceId }: NewConversation, pair: stri
 
 async function insertConversation(
   tx: Kysely<Schema>,
-  { dialect }: Store,
+  dialect: SqlDialect,
   conversation: NewConversation,
   pair: string | null,
 ): Promise<FactsRow> {
@@ -176,7 +176,7 @@ async function insertConversation(
 /** Adds those who are not members, in one statement however many they are; answers how many that were. */
 export async function insertMembers(
   tx: Kysely<Schema>,
-  dialect: Store['dialect'],
+  dialect: SqlDialect,
   conversationId: ConversationId,
   userIds: readonly UserId[],
   joined: { readonly role: string; readonly seq: number; readonly at: string },
@@ -199,6 +199,7 @@ export async function insertMembers(
               sql<number>`${joined.seq}`.as('delivered_seq'),
             ]),
         ),
+      'members.user_id',
     )
     .executeTakeFirst();
   return Number(numInsertedOrUpdatedRows ?? 0n);

@@ -15,18 +15,17 @@ const MemberCursor = z.tuple([z.int(), z.string()]);
 export function members({ db, dialect }: Store): Members {
   // Current and former intervals in one select, so that nobody is seen between the two.
   const intervals = (id: string, userIds: readonly UserId[] | null) => {
-    const named = () => db.selectFrom(dialect.listed(userIds ?? [])).select('listed.value');
     return db
       .selectFrom('members')
       .select(['user_id', 'role', 'joined_seq', sql<number | null>`null`.as('left_seq')])
       .where('conversation_id', '=', id)
-      .$if(userIds !== null, (q) => q.where('user_id', 'in', named()))
+      .$if(userIds !== null, (q) => q.where('user_id', 'in', dialect.among(userIds ?? [])))
       .unionAll(
         db
           .selectFrom('former_members')
           .select(['user_id', 'role', 'joined_seq', 'left_seq'])
           .where('conversation_id', '=', id)
-          .$if(userIds !== null, (q) => q.where('user_id', 'in', named())),
+          .$if(userIds !== null, (q) => q.where('user_id', 'in', dialect.among(userIds ?? []))),
       );
   };
 

@@ -93,9 +93,14 @@ export interface Schema {
   };
 }
 
+/** A single letter can become 18 (U+FDFA), and an index of MySQL holds 3,072 bytes. */
+export const NAME_KEY_MAX = 255;
+
 /** What names are compared by: without case, and with compatibility forms (fullwidth, ligatures) taken for the plain ones. */
 export function nameKey(name: string): string {
-  return name.normalize('NFKC').toLowerCase();
+  const key = name.toWellFormed().normalize('NFKC').toLowerCase().slice(0, NAME_KEY_MAX);
+  // Not half of a pair at the end: it would be stored as something else than it is compared with.
+  return key.isWellFormed() ? key : key.slice(0, -1);
 }
 
 /** One key for an unordered pair. Ids have no colon. */

@@ -6,10 +6,10 @@ type SignIns = Pick<Directory, 'createFamily' | 'rotateToken' | 'endFamily' | 'l
 
 const FAMILY_COLUMNS = ['families.id', 'families.user_id', 'families.workspace_id', 'families.ended_at'] as const;
 
-export function signIns({ db, dialect }: Store): SignIns {
+export function signIns({ db, dialect, transaction }: Store): SignIns {
   return {
     createFamily(family, tokenHash, at, expiresAt) {
-      return db.transaction().execute(async (tx) => {
+      return transaction(async (tx) => {
         // A new sign-in forgets this user's expired ones: so nobody leaves more behind than is in use.
         const expired = await tx
           .selectFrom('families')
@@ -20,14 +20,8 @@ export function signIns({ db, dialect }: Store): SignIns {
           .execute();
         if (expired.length > 0) {
           const ids = expired.map((row) => row.id);
-          await tx
-            .deleteFrom('refresh_tokens')
-            .where('family_id', 'in', tx.selectFrom(dialect.listed(ids)).select('listed.value'))
-            .execute();
-          await tx
-            .deleteFrom('families')
-            .where('id', 'in', tx.selectFrom(dialect.listed(ids)).select('listed.value'))
-            .execute();
+          await tx.deleteFrom('refresh_tokens').where('family_id', 'in', dialect.among(ids)).execute();
+          await tx.deleteFrom('families').where('id', 'in', dialect.among(ids)).execute();
         }
         await tx
           .insertInto('families')
@@ -47,12 +41,14 @@ export function signIns({ db, dialect }: Store): SignIns {
     },
 
     rotateToken(oldHash, newHash, at, expiresAt) {
-      return db.transaction().execute(async (tx) => {
+      return transaction(async (tx) => {
         const found = await tx
           .selectFrom('refresh_tokens')
           .innerJoin('families', 'families.id', 'refresh_tokens.family_id')
           .select([...FAMILY_COLUMNS, 'refresh_tokens.expires_at'])
           .where('token_hash', '=', oldHash)
+          // The family too: it must not end between this look at it and the next token.
+          .$if(dialect.rowLocks, (q) => q.forUpdate())
           .executeTakeFirst();
         if (found === undefined) return { kind: 'unknown' };
         if (found.ended_at === null && found.expires_at > at) {
@@ -109,7 +105,7 @@ export function signIns({ db, dialect }: Store): SignIns {
       const rows = await db
         .selectFrom('families')
         .select('id')
-        .where('id', 'in', db.selectFrom(dialect.listed(familyIds)).select('listed.value'))
+        .where('id', 'in', dialect.among(familyIds))
         .where('ended_at', 'is', null)
         .execute();
       return new Set(rows.map((row) => row.id));

@@ -18,11 +18,13 @@ import { SqliteConstraintError } from './sqlite-thread.js';
 import type { SqlStatement, SqlValue } from './sqlite-worker.js';
 
 export const SQLITE: SqlDialect = {
-  types: { id: 'text', key: 'text', text: 'text', time: 'text', integer: 'integer' },
+  types: { id: 'text', ascii: 'text', key: 'text', name: 'text', text: 'text', time: 'text', integer: 'integer' },
   clustered: sql`without rowid`,
   rowLocks: false,
   listed: (values) => sql<{ value: string }>`json_each(${JSON.stringify(values)})`.as('listed'),
+  among: (values) => sql<string>`(select value from json_each(${JSON.stringify(values)}))`,
   ignoring: (insert) => insert.orIgnore(),
+  ensureIndex: (index) => index.ifNotExists().execute(),
   isUniqueViolation: (error) => error instanceof SqliteConstraintError && /_(UNIQUE|PRIMARYKEY)$/.test(error.code),
 };
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { Kysely } from 'kysely';
 
+import type { Store } from './dialect.js';
 import type { Directory } from './directory.js';
 import { migrate } from './migrations.js';
 import type { Schema } from './schema.js';
@@ -14,7 +15,8 @@ import { storeDirectory } from './store-directory.js';
 export async function openSqliteDirectory(folder: string, limits: EngineLimits = ENGINE_LIMITS): Promise<Directory> {
   await mkdir(folder, { recursive: true });
   const engine = await SqliteEngine.open(join(folder, 'directory.db'), limits);
-  const store = { db: new Kysely<Schema>({ dialect: new SqliteEngineDialect(engine) }), dialect: SQLITE };
+  const db = new Kysely<Schema>({ dialect: new SqliteEngineDialect(engine) });
+  const store: Store = { db, dialect: SQLITE, transaction: (run) => db.transaction().execute(run) };
   try {
     await migrate(store);
   } catch (error) {

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { decodeCursor, pageOf } from './cursor.js';
 import type { SqlDialect, Store } from './dialect.js';
 import type { Directory, NewUser, UserRecord } from './directory.js';
-import { atMost, present, toUser, USER_COLUMNS } from './rows.js';
+import { atMost, toUser, USER_COLUMNS } from './rows.js';
 import { nameKey, type Schema } from './schema.js';
 
 type Users = Pick<
@@ -18,7 +18,7 @@ const UserCursor = z.tuple([z.string()]);
 /** Sorts after whatever begins with the text before it: the last code point there is. */
 const LAST = '\u{10ffff}';
 
-export function users({ db, dialect }: Store): Users {
+export function users({ db, dialect, transaction }: Store): Users {
   const byId = async (on: Kysely<Schema>, id: UserId): Promise<UserRecord | null> => {
     const row = await on.selectFrom('users').select(USER_COLUMNS).where('id', '=', id).executeTakeFirst();
     return row === undefined ? null : toUser(row);
@@ -27,7 +27,7 @@ export function users({ db, dialect }: Store): Users {
   return {
     async createUser(user, at) {
       try {
-        const created = await db.transaction().execute((tx) => insertUser(tx, dialect, user, at));
+        const created = await transaction((tx) => insertUser(tx, dialect, user, at));
         return { kind: 'created', user: created };
       } catch (error) {
         if (!dialect.isUniqueViolation(error)) throw error;
@@ -43,7 +43,7 @@ export function users({ db, dialect }: Store): Users {
         .selectFrom('users')
         .select(USER_COLUMNS)
         // By id alone: with the workspace in the condition, SQLite enters by that index and reads all of its users.
-        .where('id', 'in', db.selectFrom(dialect.listed(ids)).select('listed.value'))
+        .where('id', 'in', dialect.among(ids))
         .execute();
       const found = rows.filter((row) => row.workspace_id === workspaceId);
       return new Map(found.map((row) => [row.id as UserId, toUser(row)]));
@@ -105,7 +105,7 @@ export function users({ db, dialect }: Store): Users {
     },
 
     setBanned(userId, bannedAt) {
-      return db.transaction().execute(async (tx) => {
+      return transaction(async (tx) => {
         await tx.updateTable('users').set({ banned_at: bannedAt }).where('id', '=', userId).execute();
         if (bannedAt !== null) {
           await tx
@@ -127,41 +127,46 @@ async function insertUser(
   user: NewUser,
   at: string,
 ): Promise<UserRecord> {
-  await dialect
-    .ignoring(tx.insertInto('workspaces').values({ id: user.workspaceId, admin_id: null, created_at: at }))
-    .execute();
-  // Of two first people only one finds the place of the admin empty.
-  const becameAdmin = user.bot
-    ? 0n
-    : (
-        await tx
-          .updateTable('workspaces')
-          .set({ admin_id: user.id })
-          .where('id', '=', user.workspaceId)
-          .where('admin_id', 'is', null)
-          .executeTakeFirst()
-      ).numUpdatedRows;
-  await tx
-    .insertInto('users')
-    .values({
-      id: user.id,
-      workspace_id: user.workspaceId,
-      username: user.username,
-      username_key: nameKey(user.username),
-      display_name: user.displayName,
-      display_key: nameKey(user.displayName),
-      avatar_url: null,
-      password_hash: user.passwordHash,
-      bot: user.bot ? 1 : 0,
-      admin: becameAdmin === 1n ? 1 : 0,
-      banned_at: null,
-      created_at: at,
-      issuer: user.external?.issuer ?? null,
-      subject: user.external?.subject ?? null,
-    })
-    .execute();
-  const row = await tx.selectFrom('users').select(USER_COLUMNS).where('id', '=', user.id).executeTakeFirst();
-  return toUser(present(row, `user ${user.id}`));
+  const admin = await becomesAdmin(tx, dialect, user, at);
+  const row = {
+    id: user.id,
+    workspace_id: user.workspaceId,
+    username: user.username,
+    username_key: nameKey(user.username),
+    display_name: user.displayName,
+    display_key: nameKey(user.displayName),
+    avatar_url: null,
+    password_hash: user.passwordHash,
+    bot: user.bot ? 1 : 0,
+    admin: admin ? 1 : 0,
+    banned_at: null,
+    created_at: at,
+    issuer: user.external?.issuer ?? null,
+    subject: user.external?.subject ?? null,
+  };
+  await tx.insertInto('users').values(row).execute();
+  return toUser(row);
+}
+
+/** Makes the workspace where it is new. Of two first people only one finds the place of the admin empty. */
+async function becomesAdmin(tx: Transaction<Schema>, dialect: SqlDialect, user: NewUser, at: string): Promise<boolean> {
+  // Once there is an admin, registrations have no row in common and wait for nobody.
+  const workspace = await tx
+    .selectFrom('workspaces')
+    .select('admin_id')
+    .where('id', '=', user.workspaceId)
+    .executeTakeFirst();
+  if (workspace !== undefined && (workspace.admin_id !== null || user.bot)) return false;
+  const row = { id: user.workspaceId, admin_id: null, created_at: at };
+  await dialect.ignoring(tx.insertInto('workspaces').values(row), 'workspaces.id').execute();
+  if (user.bot) return false;
+  const { numUpdatedRows } = await tx
+    .updateTable('workspaces')
+    .set({ admin_id: user.id })
+    .where('id', '=', user.workspaceId)
+    .where('admin_id', 'is', null)
+    .executeTakeFirst();
+  return numUpdatedRows === 1n;
 }
 
 /** Who has the external account, or else the username, that a new user asked for. */

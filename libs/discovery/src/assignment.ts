@@ -9,6 +9,8 @@ export interface AssignmentInputs {
   readonly nowMs: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** Clients on their way to a server that its last report does not count yet. */
+  readonly onTheWay?: (instance: Instance) => number;
 }
 
 interface Candidate {
@@ -23,8 +25,11 @@ interface Candidate {
  * draws are nearly as even as asking all, and do not send a whole burst to the one server that was emptiest when the
  * list was last refreshed.
  */
-export function assignChatServer(instances: readonly Instance[], { nowMs, random }: AssignmentInputs): Instance | null {
-  const candidates = instances.flatMap((instance) => candidateOf(instance, nowMs));
+export function assignChatServer(
+  instances: readonly Instance[],
+  { nowMs, random, onTheWay = () => 0 }: AssignmentInputs,
+): Instance | null {
+  const candidates = instances.flatMap((instance) => candidateOf(instance, nowMs, onTheWay(instance)));
   const first = draw(candidates, random);
   if (first === undefined) return null;
   const second = draw(
@@ -35,8 +40,9 @@ export function assignChatServer(instances: readonly Instance[], { nowMs, random
 }
 
 /** A server with room; slow start makes it a rarer choice, but does not make it full. */
-function candidateOf(instance: Instance, nowMs: number): Candidate[] {
-  const { state, capacity = 0, connections = 0, readySinceMs = 0 } = instance;
+function candidateOf(instance: Instance, nowMs: number, onTheWay: number): Candidate[] {
+  const { state, capacity = 0, readySinceMs = 0 } = instance;
+  const connections = (instance.connections ?? 0) + onTheWay;
   if (state !== 'ready' || connections >= capacity) return [];
   const ramp = Math.min(1, Math.max(SLOW_START_FLOOR, (nowMs - readySinceMs) / SLOW_START_MS));
   const weight = capacity * ramp;

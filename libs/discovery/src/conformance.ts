@@ -92,7 +92,7 @@ export function discoveryConformance(name: string, open: () => Promise<Conforman
       const watched = await watch();
       const older = await discovery.register(info('chat-1', { address: 'old:1' }));
       const newer = await discovery.register(info('chat-1', { address: 'new:1' }));
-      await older.lost;
+      expect(await older.lost).toBe('taken');
       expect(newer.epoch).toBeGreaterThan(older.epoch);
       await watched.until(([first, ...others]) => first?.epoch === newer.epoch && others.length === 0);
       expect(watched.instances).toMatchObject([{ address: 'new:1' }]);

@@ -1,7 +1,15 @@
 import type { InstanceId } from '@parley/contracts';
 import { ParleyError } from '@parley/contracts';
 
-import type { Instance, InstanceInfo, Lease, ServiceDiscovery, ServiceName, Watch } from './service-discovery.js';
+import type {
+  Instance,
+  InstanceInfo,
+  Lease,
+  LeaseLoss,
+  ServiceDiscovery,
+  ServiceName,
+  Watch,
+} from './service-discovery.js';
 
 interface Held {
   instance: Instance;
@@ -24,8 +32,8 @@ export class InProcessDiscovery implements ServiceDiscovery {
 
   async register(info: InstanceInfo): Promise<Lease> {
     const epoch = (this.#lastEpoch += 1);
-    const { promise: lost, resolve: lose } = Promise.withResolvers<void>();
-    const held: Held = { instance: { ...info, epoch }, lose };
+    const { promise: lost, resolve: lose } = Promise.withResolvers<LeaseLoss>();
+    const held: Held = { instance: { ...info, epoch }, lose: () => lose('taken') };
     const older = this.#held.get(info.instanceId);
     this.#held.set(info.instanceId, held);
     older?.lose();

@@ -7,6 +7,8 @@ export interface InstanceInfo {
   readonly instanceId: InstanceId;
   /** Where links reach it: `inproc:<id>` in one process, `host:port` between processes. */
   readonly address: string;
+  /** Chat servers between processes: where the gateway passes clients' connections to, `host:port`. */
+  readonly doorAddress?: string;
   /** Chat servers that the platform exposes themselves: the URL that clients connect to, without the gateway. */
   readonly publicUrl?: string;
   readonly region: string;
@@ -24,14 +26,24 @@ export interface Instance extends InstanceInfo {
   readonly epoch: number;
 }
 
+/** `taken`: another registration of the instance id has a higher epoch. `expired`: nobody has it. */
+export type LeaseLoss = 'taken' | 'expired';
+
 export interface Lease {
   /** Higher than every earlier epoch of this instance id. */
   readonly epoch: number;
-  /** Changes what others see of this instance. Rejects with `conflict` once the lease is lost. */
+  /**
+   * Changes what others see of this instance. Rejects with `conflict` once the lease is lost, and with `unavailable` while
+   * the store is away: what was asked for is then written when it is back.
+   */
   update(change: Partial<Omit<InstanceInfo, 'service' | 'instanceId'>>): Promise<void>;
-  /** Resolves when the lease is lost without `revoke`: stop serving, register anew. */
-  readonly lost: Promise<void>;
-  /** The instance disappears from everyone's list. */
+  /**
+   * Resolves, once, when the lease is lost without `revoke`. `taken`: stop serving, another process is this instance now;
+   * `expired`: register anew, with a new epoch. The store has to say so: while it is away nobody can know whether a lease
+   * has run out, and whoever serves goes on serving.
+   */
+  readonly lost: Promise<LeaseLoss>;
+  /** The instance disappears from everyone's list at once; if the store is away, when its lease runs out. Never rejects. */
   revoke(): Promise<void>;
 }
 
@@ -45,9 +57,13 @@ export interface Watch {
  * Instances of every service, under leases.
  *
  * Guarantees, for every adapter:
- * - An instance is listed from when `register` resolves until it revokes its lease or the lease runs out.
+ * - An instance is listed from when `register` resolves until it revokes its lease or the lease runs out. An instance id
+ *   belongs to one service.
  * - Registering an instance id again takes it over: the new epoch is higher, the older lease is lost.
  * - `watch` resolves with the list complete; changes show in it and are announced by `changed`, in order per instance.
+ * - While the store is away the last list stands. Leases that ran out because nobody could reach the store do not empty
+ *   the list when it is back: the instances stay on it for a grace, in which they register anew. Who left by `revoke` goes
+ *   at once.
  */
 export interface ServiceDiscovery {
   register(instance: InstanceInfo): Promise<Lease>;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
-import { type ConversationId, DEFAULT_WORKSPACE, seq, type UserId } from '@parley/contracts';
+import { type ConversationId, DEFAULT_WORKSPACE, ParleyError, seq, type UserId } from '@parley/contracts';
 
 import type { BusRecord, EventBus, SubscribeOptions } from './event-bus.js';
 
@@ -161,6 +161,61 @@ export function eventBusConformance(name: string, open: () => Promise<Conformanc
       expect([...new Set(seen.of(key))]).toEqual([1, 3, 4]);
       const letters = (await bus.deadLetters('inbox')).filter((letter) => letter.group === group);
       expect(letters).toMatchObject([{ topic: 'inbox', key, value: record(key, 2).value, error: 'poison' }]);
+    });
+
+    it.each(['unavailable', 'overloaded'] as const)(
+      'tries for as long as it takes while what a handler needs is %s, and buries nothing for it',
+      async (code) => {
+        const key = unique('key');
+        const group = unique('group');
+        const seen = new Seen();
+        let away = 25;
+        const handle = async (records: readonly Inbox[]): Promise<void> => {
+          const meant = records.some((each) => each.key === key);
+          if (meant && (away -= 1) >= 0) throw new ParleyError(code, 'the store is away');
+          seen.add(records);
+        };
+        await consume(group, { handle });
+        await bus.publish('inbox', [record(key, 1), record(key, 2)]);
+        await bus.publish('inbox', [record(key, 3)]);
+        await seen.until(() => seen.of(key).length >= 3);
+        expect(away).toBeLessThan(0);
+        expect([...new Set(seen.of(key))]).toEqual([1, 2, 3]);
+        expect((await bus.deadLetters('inbox')).filter((letter) => letter.group === group)).toEqual([]);
+      },
+    );
+
+    it('gives up on trying when the subscription closes meanwhile', async () => {
+      const key = unique('key');
+      const tried = Promise.withResolvers<void>();
+      const handle = async (): Promise<void> => {
+        tried.resolve();
+        throw new ParleyError('unavailable', 'the store is away');
+      };
+      const { close } = await consume(unique('group'), { handle });
+      const publishing = bus.publish('inbox', [record(key, 1)]).catch((error: unknown) => error);
+      await tried.promise;
+      await close();
+      await publishing;
+    });
+
+    it('gives each subscription of its own every record from then on, and none from before', async () => {
+      const group = unique('group');
+      const key = unique('key');
+      await bus.publish('inbox', [record(key, 1)]);
+      const one = await consume(group, { every: true });
+      const two = await consume(group, { every: true });
+      await bus.publish('inbox', [record(key, 2)]);
+      await Promise.all([one, two].map(({ seen }) => seen.until(() => seen.of(key).length >= 1)));
+      await two.close();
+      await bus.publish('inbox', [record(key, 3)]);
+      const three = await consume(group, { every: true });
+      await bus.publish('inbox', [record(key, 4)]);
+      await Promise.all([
+        one.seen.until(() => one.seen.of(key).includes(4)),
+        three.seen.until(() => three.seen.of(key).length >= 1),
+      ]);
+      expect([one, two, three].map(({ seen }) => seen.of(key))).toEqual([[2, 3, 4], [2], [4]]);
     });
 
     it('gives a closed subscription nothing more', async () => {

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-
 import { ParleyError, type Topic, TOPICS } from '@parley/contracts';
 
 import type { BusRecord, DeadLetter, EventBus, SubscribeOptions, Subscription } from './event-bus.js';
-import { type Member, PartitionQueue, type Pause, type RetryPolicy, type Ticket } from './partition-queue.js';
+import { DEFAULT_ATTEMPTS, DEFAULT_MAX_BATCH, type Pause, RETRY_PAUSES, type RetryPolicy } from './handle-in-order.js';
+import { type Member, PartitionQueue, type Ticket } from './partition-queue.js';
+import { pauseByTimer } from './pause.js';
 
 export interface InProcessEventBusConfig {
   /** Records accepted and not yet handled, over all topics and groups; beyond, publishing is refused as `overloaded`. */
@@ -18,15 +18,12 @@ export interface InProcessEventBusConfig {
 
 const PARTITIONS = 16;
 const QUEUE_MAX_RECORDS = 100_000;
-const ATTEMPTS = 5;
-const FIRST_PAUSE_MS = 100;
-const MAX_PAUSE_MS = 5_000;
-const MAX_BATCH = 500;
 /** Of one topic; beyond, the oldest are forgotten. */
 const DEAD_LETTERS_MAX = 1_000;
 
 /** Everyone in one group of one topic, and what waits for them. */
 interface Group<T extends Topic> {
+  readonly name: string;
   readonly members: Member<BusRecord<T>>[];
   readonly partitions: readonly PartitionQueue<BusRecord<T>>[];
   readonly stop: AbortController;
@@ -52,14 +49,14 @@ export class InProcessEventBus implements EventBus {
   };
   readonly #deadLetters = new Map<Topic, DeadLetter[]>();
   #queued = 0;
+  #own = 0;
   #closed = false;
 
   constructor(config: InProcessEventBusConfig = {}) {
     this.#queueMaxRecords = config.queueMaxRecords ?? QUEUE_MAX_RECORDS;
     this.#retry = {
-      attempts: config.attempts ?? ATTEMPTS,
-      firstPauseMs: FIRST_PAUSE_MS,
-      maxPauseMs: MAX_PAUSE_MS,
+      ...RETRY_PAUSES,
+      attempts: config.attempts ?? DEFAULT_ATTEMPTS,
       pause: config.pause ?? pauseByTimer,
     };
     this.#onDeadLetter = config.onDeadLetter ?? (() => undefined);
@@ -82,7 +79,8 @@ export class InProcessEventBus implements EventBus {
         this.#queued -= 1;
         open -= 1;
       };
-      for (const [name, group] of groups) {
+      for (const group of groups.values()) {
+        const { name } = group;
         group.lag += records.length;
         const ticket: Ticket = {
           done() {
@@ -102,11 +100,13 @@ export class InProcessEventBus implements EventBus {
   async subscribe<T extends Topic>(options: SubscribeOptions<T>): Promise<Subscription> {
     if (this.#closed) throw new ParleyError('unavailable', 'The event bus is closed');
     const groups = this.#groups[options.topic];
-    const group = groups.get(options.group) ?? this.#newGroup(options.topic, options.group);
-    groups.set(options.group, group);
+    // A space is in no group's name: nobody joins the group that a subscription has for itself.
+    const id = options.every === true ? `${options.group} ${(this.#own += 1)}` : options.group;
+    const group = groups.get(id) ?? this.#newGroup(options.topic, options.group);
+    groups.set(id, group);
     const member: Member<BusRecord<T>> = {
       handle: options.handle,
-      maxBatch: options.maxBatch ?? MAX_BATCH,
+      maxBatch: options.maxBatch ?? DEFAULT_MAX_BATCH,
       running: new Set(),
     };
     group.members.push(member);
@@ -116,7 +116,7 @@ export class InProcessEventBus implements EventBus {
         if (index >= 0) group.members.splice(index, 1);
         if (group.members.length === 0) {
           group.stop.abort();
-          if (groups.get(options.group) === group) groups.delete(options.group);
+          if (groups.get(id) === group) groups.delete(id);
         }
         await Promise.all(member.running);
       },
@@ -130,7 +130,10 @@ export class InProcessEventBus implements EventBus {
   lag(): ReadonlyMap<string, number> {
     const lags = new Map<string, number>();
     for (const topic of TOPICS) {
-      for (const [name, { lag }] of this.#groups[topic]) lags.set(`${topic}/${name}`, lag);
+      for (const { name, lag } of this.#groups[topic].values()) {
+        const key = `${topic}/${name}`;
+        lags.set(key, (lags.get(key) ?? 0) + lag);
+      }
     }
     return lags;
   }
@@ -162,7 +165,7 @@ export class InProcessEventBus implements EventBus {
           deadLetter: ({ key, value }, error) => this.#bury({ topic, group: name, key, value }, error),
         }),
     );
-    return { members, partitions, stop, lag: 0 };
+    return { name, members, partitions, stop, lag: 0 };
   }
 
   #bury(what: Pick<DeadLetter, 'topic' | 'group' | 'key' | 'value'>, error: unknown): void {
@@ -180,12 +183,4 @@ function partitionOf(key: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < key.length; index += 1) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
   return ((hash ^ (hash >>> 16)) >>> 0) % PARTITIONS;
-}
-
-async function pauseByTimer(ms: number, signal: AbortSignal): Promise<void> {
-  try {
-    await sleep(ms, undefined, { signal });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
 }

@@ -1,3 +1,5 @@
+import { type Attempt, handleInOrder, type RetryPolicy } from './handle-in-order.js';
+
 /** A publish's share in one record: told once the record is done with, or that nobody is left to handle it. */
 export interface Ticket {
   done(): void;
@@ -16,17 +18,6 @@ export interface Member<R> {
   readonly running: Set<Promise<unknown>>;
 }
 
-/** Resolves after the time, or as soon as the signal aborts. */
-export type Pause = (ms: number, signal: AbortSignal) => Promise<void>;
-
-export interface RetryPolicy {
-  /** Attempts at a batch before its records are tried one by one. */
-  readonly attempts: number;
-  readonly firstPauseMs: number;
-  readonly maxPauseMs: number;
-  readonly pause: Pause;
-}
-
 export interface PartitionOptions<R> {
   /** Who handles this partition now; asked before every attempt, as members come and go. */
   readonly member: () => Member<R> | undefined;
@@ -34,9 +25,6 @@ export interface PartitionOptions<R> {
   readonly stopped: AbortSignal;
   readonly deadLetter: (record: R, error: unknown) => void;
 }
-
-type Attempt =
-  { readonly kind: 'handled' } | { readonly kind: 'threw'; readonly error: unknown } | { readonly kind: 'stopped' };
 
 /** Records of one partition of one group: one batch at a time, in order, whatever is waiting at once. */
 export class PartitionQueue<R> {
@@ -68,47 +56,19 @@ export class PartitionQueue<R> {
   }
 
   async #handle(batch: readonly Queued<R>[]): Promise<void> {
-    const { attempts, firstPauseMs, maxPauseMs, pause } = this.#options.retry;
-    let outcome = await this.#attempt(batch);
-    for (let made = 1; made < attempts && outcome.kind === 'threw'; made += 1) {
-      await pause(Math.min(firstPauseMs * 2 ** (made - 1), maxPauseMs), this.#options.stopped);
-      outcome = await this.#attempt(batch);
-    }
-    switch (outcome.kind) {
-      case 'handled':
-        for (const { ticket } of batch) ticket.done();
-        break;
-      case 'stopped':
-        for (const { ticket } of batch) ticket.abandoned();
-        break;
-      case 'threw':
-        if (batch.length === 1) this.#bury(batch, outcome.error);
-        else for (const queued of batch) await this.#handleAlone(queued);
-        break;
-    }
-  }
-
-  /** One bad record must not take the others of its batch with it. */
-  async #handleAlone(queued: Queued<R>): Promise<void> {
-    const outcome = await this.#attempt([queued]);
-    switch (outcome.kind) {
-      case 'handled':
-        queued.ticket.done();
-        break;
-      case 'stopped':
-        queued.ticket.abandoned();
-        break;
-      case 'threw':
-        this.#bury([queued], outcome.error);
-        break;
-    }
-  }
-
-  #bury(batch: readonly Queued<R>[], error: unknown): void {
-    for (const { record, ticket } of batch) {
-      this.#options.deadLetter(record, error);
-      ticket.done();
-    }
+    const { retry, stopped, deadLetter } = this.#options;
+    let done = 0;
+    const finished = await handleInOrder(batch, {
+      attempt: (queued) => this.#attempt(queued),
+      retry,
+      stopped,
+      deadLetter: ({ record }, error) => deadLetter(record, error),
+      done({ ticket }) {
+        done += 1;
+        ticket.done();
+      },
+    });
+    if (!finished) for (const { ticket } of batch.slice(done)) ticket.abandoned();
   }
 
   async #attempt(batch: readonly Queued<R>[]): Promise<Attempt> {

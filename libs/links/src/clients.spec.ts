@@ -5,6 +5,7 @@ import {
   type ConversationId,
   DEFAULT_WORKSPACE,
   type InstanceId,
+  type MessagesRecord,
   ParleyError,
   type PresenceLink,
   type RoutingLink,
@@ -13,14 +14,15 @@ import {
 } from '@parley/contracts';
 import { type Lease, openDiscovery, rank, type ServiceName } from '@parley/discovery';
 
-import { presenceClient, routingClient } from './clients.js';
+import { deliveryClient, presenceClient, routingClient } from './clients.js';
 import { InProcessLinks } from './in-process.js';
+import { entryAt, recordOf } from './links-conformance.js';
 
 const command = (conversationId: string): Command => ({
   actor: { workspaceId: DEFAULT_WORKSPACE, userId: 'ann' as UserId },
   conversationId: conversationId as ConversationId,
   context: { requestId: 'r', receivedAtMs: 0 },
-  body: { kind: 'leave' },
+  body: { kind: 'join' },
 });
 const DONE: CommandOutcome = { kind: 'unchanged', seq: seq(1) };
 
@@ -166,6 +168,61 @@ describe('the presence client', () => {
     for (let beat = 0; beat < 5; beat += 1) await client.beat('chat-1' as InstanceId, 1, []);
     expect(new Set(beats).size).toBe(1);
     expect(await client.get(DEFAULT_WORKSPACE, [])).toEqual([]);
+  });
+});
+
+describe('the delivery client', () => {
+  async function given(expected: Readonly<Record<string, readonly string[]>> = {}) {
+    const discovery = await openDiscovery({ adapter: 'in-process' });
+    const links = new InProcessLinks();
+    const delivered = new Map<string, MessagesRecord[]>();
+    for (const name of ['d1', 'd2']) {
+      delivered.set(name, []);
+      links.serve('delivery', name, {
+        deliver: async (records) => void delivered.get(name)?.push(...records),
+        expects: async (ids) => new Map(ids.filter((id) => expected[name]?.includes(id)).map((id) => [id, seq(5)])),
+      });
+      await discovery.register({
+        service: 'delivery',
+        instanceId: name as InstanceId,
+        address: name,
+        region: 'local',
+        version: '1',
+        state: 'ready',
+      });
+    }
+    return { watch: await discovery.watch('delivery'), links, delivered };
+  }
+  const records = Array.from({ length: 20 }, (_, index) => ({
+    ...recordOf(entryAt(index + 1)),
+    conversationId: `c${index % 5}` as ConversationId,
+  }));
+  const byConversation = (some: readonly MessagesRecord[]) => Map.groupBy(some, ({ conversationId }) => conversationId);
+
+  it("keeps each conversation's records to one instance, in their order", async () => {
+    const { watch, links, delivered } = await given();
+    await deliveryClient(watch, links).deliver(records);
+    for (const [name, own] of delivered) {
+      const expected = records.filter(
+        ({ conversationId }) => rank(conversationId, watch.instances())[0]?.address === name,
+      );
+      expect(byConversation(own)).toEqual(byConversation(expected));
+    }
+  });
+
+  it('gives them to the instance that delivered the conversation last, and to another when that is gone', async () => {
+    const ids = ['c0', 'c1', 'c2', 'c3', 'c4'];
+    const { watch, links, delivered } = await given({ d2: ids });
+    const client = deliveryClient(watch, links);
+    await client.deliver(records);
+    expect([delivered.get('d1')?.length, delivered.get('d2')?.length]).toEqual([0, 20]);
+    await links.close();
+    links.serve('delivery', 'd1', {
+      deliver: async (more) => void delivered.get('d1')?.push(...more),
+      expects: async () => new Map(),
+    });
+    await client.deliver(records);
+    expect(delivered.get('d1')?.length).toBe(20);
   });
 });
 

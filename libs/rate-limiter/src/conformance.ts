@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 
 import type { RateLimiter } from './rate-limiter.js';
 
@@ -18,6 +18,8 @@ export function rateLimiterConformance(
       nowMs = 1_000;
       limiter = await open({ maxKeys: 2, nowMs: () => nowMs });
     });
+
+    afterEach(() => limiter.close());
 
     it('gives a burst at once, then refuses and says when to come back', () => {
       expect(takes(3)).toEqual([true, true, true]);

@@ -10,6 +10,7 @@ const ticket: Ticket = {
   workspaceId: 'w1' as WorkspaceId,
   deviceId: 'd1' as DeviceId,
   serverId: 'chat-1' as InstanceId,
+  origin: 'https://chat.example',
   familyId: 'f1',
   scopes: ['messages:read', 'messages:write'],
   sessionExpiresAtMs: 1_800_000_000_000,
@@ -43,7 +44,7 @@ describe('a ticket', () => {
     const issued = issuer.issue(ticket);
     expect(issued.expiresAtMs).toBe(now() + TICKET_TTL_MS);
     expect(verifier.accept(issued.ticket)).toEqual(ticket);
-    const bare = { ...ticket, familyId: null, scopes: null, sessionExpiresAtMs: null };
+    const bare = { ...ticket, origin: null, familyId: null, scopes: null, sessionExpiresAtMs: null };
     expect(verifier.accept(issuer.issue(bare).ticket)).toEqual(bare);
   });
 

@@ -1,6 +1,15 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 
-import { DeviceId, InstanceId, ParleyError, Scope, SessionId, UserId, WorkspaceId } from '@parley/contracts';
+import {
+  type Assignment,
+  DeviceId,
+  InstanceId,
+  ParleyError,
+  Scope,
+  SessionId,
+  UserId,
+  WorkspaceId,
+} from '@parley/contracts';
 import { createSigner, createVerifier, TokenError } from 'fast-jwt';
 import { z } from 'zod';
 
@@ -18,6 +27,8 @@ export interface Ticket {
   readonly deviceId: DeviceId;
   /** The only chat server that may accept it. */
   readonly serverId: InstanceId;
+  /** Where the client finds gateways, for its next assignment; null for streams, which find one by themselves. */
+  readonly origin: string | null;
   /** The sign-in whose end ends the session; null for outside issuers and API keys. */
   readonly familyId: string | null;
   /** What an API key may do; null for people, who may do what their roles permit. */
@@ -32,6 +43,7 @@ const Claims = z.object({
   wid: WorkspaceId,
   did: DeviceId,
   srv: InstanceId,
+  org: z.string().max(512).nullable(),
   fam: z.string().nullable(),
   scp: z.array(Scope).nullable(),
   sexp: z.number().nullable(),
@@ -73,6 +85,7 @@ export class TicketIssuer {
       wid: ticket.workspaceId,
       did: ticket.deviceId,
       srv: ticket.serverId,
+      org: ticket.origin,
       fam: ticket.familyId,
       scp: ticket.scopes === null ? null : [...ticket.scopes],
       sexp: ticket.sessionExpiresAtMs,
@@ -81,6 +94,36 @@ export class TicketIssuer {
     });
     return { ticket: signed, expiresAtMs: exp * 1_000 };
   }
+}
+
+/** Where Socket.IO of one chat server is found on its own address or a gateway's. */
+const socketPath = (serverId: InstanceId): string => `/v1/chat/${serverId}/socket.io`;
+
+/** A chat server as an assignment names it. */
+export interface AssignedServer {
+  readonly instanceId: InstanceId;
+  /** Where the platform exposes the server itself; else clients reach it through a gateway. */
+  readonly publicUrl?: string;
+}
+
+/** Where and how to open a new session on a chat server; gateways answer with it, and chat servers that drain. */
+export function assignmentTo(
+  { instanceId, publicUrl }: AssignedServer,
+  who: Omit<Ticket, 'sessionId' | 'serverId' | 'origin'> & { readonly origin: string },
+  issuer: TicketIssuer,
+): Assignment {
+  const { ticket, expiresAtMs } = issuer.issue({
+    ...who,
+    sessionId: randomUUID() as string as SessionId,
+    serverId: instanceId,
+  });
+  return {
+    url: publicUrl ?? who.origin,
+    path: socketPath(instanceId),
+    ticket,
+    expiresAt: new Date(expiresAtMs).toISOString(),
+    serverId: instanceId,
+  };
 }
 
 /** One chat server's check of the tickets that clients present to it; each is good once. */
@@ -125,6 +168,7 @@ export class TicketVerifier {
       workspaceId: claims.wid,
       deviceId: claims.did,
       serverId: claims.srv,
+      origin: claims.org,
       familyId: claims.fam,
       scopes: claims.scp,
       sessionExpiresAtMs: claims.sexp,

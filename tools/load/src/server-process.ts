@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RestClient } from './rest-client.js';
 
 /** As `make start` runs it. */
-const NODE_FLAGS = ['--max-semi-space-size=8'];
+export const NODE_FLAGS = ['--max-semi-space-size=8'];
 
 export interface ServerOptions {
   /** The built standalone server. */

@@ -1,0 +1,2 @@
+-- The test suites make a database each.
+GRANT ALL ON *.* TO parley@'%';

@@ -1,0 +1,12 @@
+import { ParleyError } from '@parley/contracts';
+
+import type { FrameBus, Room, RoomFrame } from './frame-bus.js';
+
+/** For what is lossy by nature (typing, presence, receipts): while the bus is away it is dropped, and nobody waits. */
+export async function publishLossy(frames: FrameBus, room: Room, frame: RoomFrame): Promise<void> {
+  try {
+    await frames.publish(room, frame);
+  } catch (error) {
+    if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+  }
+}

@@ -1,0 +1,4 @@
+import { lossSuite, redisSuite } from './redis-suite.js';
+
+redisSuite('one server');
+lossSuite();

@@ -1,0 +1,3 @@
+import { redisSuite } from './redis-suite.js';
+
+redisSuite('a cluster');
