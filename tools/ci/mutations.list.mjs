@@ -15,9 +15,9 @@ export const mutations = [
     promise: 'P1',
     why: 'acknowledge before the append has answered',
     file: routing('conversation-writer.ts'),
-    find: 'const outcome = await this.#ports.log.append(this.#id, expectedHead, published.map(stored));',
+    find: 'const outcome = await log.append(this.#id, expectedHead, published.map(stored), writer());',
     replace:
-      "const appending = this.#ports.log.append(this.#id, expectedHead, published.map(stored)); appending.catch(() => undefined); const outcome = { kind: 'appended' } as Awaited<typeof appending>;",
+      "const appending = log.append(this.#id, expectedHead, published.map(stored), writer()); appending.catch(() => undefined); const outcome = { kind: 'appended' } as Awaited<typeof appending>;",
     tests: [WRITER],
   },
   {
@@ -130,8 +130,8 @@ export const mutations = [
     promise: 'P3',
     why: 'hand entries on past those that the bus refused',
     file: routing('publisher.ts'),
-    find: 'if (progress.broken || progress.handedSeq !== first.entry.seq - 1) {',
-    replace: 'if (progress.handedSeq < 0) {',
+    find: 'if (!this.#away && !progress.broken && progress.republishing === null && inOrder) {',
+    replace: 'if (progress.handedSeq >= 0) {',
     tests: [PUBLISHER],
   },
 
@@ -221,7 +221,7 @@ export const mutations = [
   {
     promise: 'P5',
     why: 'deliver to those who are members now, not as of the entry',
-    file: 'apps/delivery/src/delivery.service.ts',
+    file: 'apps/delivery/src/fan-out.ts',
     find: 'covers(present, entry.seq))',
     replace: 'covers(present, Number.MAX_SAFE_INTEGER))',
     tests: [DELIVERY],
@@ -262,9 +262,34 @@ export const mutations = [
   {
     promise: 'P5',
     why: 'tell people who are no members of a mention',
-    file: 'apps/delivery/src/delivery.service.ts',
+    file: 'apps/delivery/src/fan-out.ts',
     find: 'covers(visibleRanges(record.history, members.get(userId) ?? []), entry.seq),',
     replace: 'userId.length > 0,',
+    tests: [DELIVERY],
+  },
+
+  {
+    promise: 'P4',
+    why: 'let the removal by name overtake what its room had before',
+    file: 'apps/chat/src/sessions.ts',
+    find: "if (push.room?.op === 'leave') await this.rooms.reached(push.room.conversationId, push.room.asOf);",
+    replace: '',
+    tests: ['apps/chat/src/sessions.spec.ts'],
+  },
+  {
+    promise: 'P5',
+    why: 'believe members in memory that are older than the conversation in memory',
+    file: 'apps/gateway/src/directory-memory.ts',
+    find: 'return known === undefined || known.seq < this.#appliedSeq(id) ? undefined : known.value;',
+    replace: 'return known?.value;',
+    tests: ['apps/gateway/src/directory-memory.spec.ts'],
+  },
+  {
+    promise: 'P4',
+    why: 'push again by the bus what came by a call',
+    file: 'apps/delivery/src/delivery.service.ts',
+    find: 'const entries = due.filter(({ entry }) => entry.seq >= pushedTo);',
+    replace: 'const entries = due;',
     tests: [DELIVERY],
   },
 

@@ -37,6 +37,7 @@ import { type Outlet, Session, type SessionIdentity } from './session.js';
 import { Sessions } from './sessions.js';
 import { SESSION_LIMITS, SocketIoTransport } from './socket-io.transport.js';
 import { StreamTransport } from './stream.transport.js';
+import { tolerant } from './tolerant-member.js';
 import { TypingIndicator } from './typing.js';
 
 const LOAD_REPORT_MS = 1_000;
@@ -136,7 +137,8 @@ export class ChatService implements ChatServerLink, ChatDoor {
     const { context, discovery, frames, bus, serverId } = this.ports;
     this.#servers = await discovery.watch('chat');
     this.#registration = await this.#register();
-    this.#member = await frames.attach(serverId, (room, frame) => this.#receive(room, frame));
+    const member = await frames.attach(serverId, (room, frame) => this.#receive(room, frame));
+    this.#member = tolerant(member, context);
     this.#subscription = await bus.subscribe({
       topic: 'directory',
       group: `chat-${serverId}`,

@@ -1,7 +1,6 @@
 import {
   type DirectoryLink,
   type InstanceId,
-  ParleyError,
   type Presence,
   type PresenceBeat,
   type PresenceLink,
@@ -86,20 +85,10 @@ export class PresenceFeed {
         watchers.add(session);
       } else {
         this.#watchers.set(userId, new Set([session]));
-        await this.#listen(userId);
+        await this.bus().join(`p:${userId}`);
       }
     }
     return visible.length === 0 ? [] : this.presence.get(session.workspaceId, visible);
-  }
-
-  /** Without the bus nothing is told live; the answer to the subscription is right all the same. */
-  async #listen(userId: UserId): Promise<void> {
-    try {
-      await this.bus().join(`p:${userId}`);
-    } catch (error) {
-      if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
-      this.context.log.warn({ err: error }, 'presence is watched without the bus');
-    }
   }
 
   unsubscribe(session: Session, userIds: Iterable<UserId>): void {

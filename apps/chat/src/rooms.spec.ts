@@ -106,8 +106,8 @@ describe('someone who was removed', () => {
     expect([ann.outlet.labels, bob.outlet.labels]).toEqual([['member.added 4'], []]);
   });
 
-  it('gets nothing while the directory cannot be asked, and neither does anyone else', async () => {
-    const { rooms, join, membership } = await openServer();
+  it('gets nothing while the directory cannot be asked, and neither does anyone else until it answers', async () => {
+    const { rooms, join, membership, context } = await openServer();
     const [ann, bob] = [await join(ANN), await join(BOB)];
     membership.remove(BOB, 2);
     membership.failing = true;
@@ -117,9 +117,26 @@ describe('someone who was removed', () => {
     await turn();
     expect([ann.outlet.labels, bob.outlet.labels]).toEqual([[], []]);
     membership.failing = false;
+    context.clock.advance(500);
+    await turn();
+    expect([ann.outlet.labels, bob.outlet.labels]).toEqual([['message.new 3', 'message.new 4'], []]);
+  });
+
+  it('is dropped for good when the directory does not answer for half a minute; the next frame asks again', async () => {
+    const { rooms, join, membership, context } = await openServer();
+    const ann = await join(ANN);
+    membership.remove(BOB, 2);
+    membership.failing = true;
+    rooms.deliver(after(3, 2));
+    for (let attempt = 0; attempt < 60; attempt += 1) {
+      await turn();
+      context.clock.advance(500);
+    }
+    for (let turns = 0; turns < 5; turns += 1) await turn();
+    membership.failing = false;
     rooms.deliver(after(5, 2));
     await turn();
-    expect([ann.outlet.labels, bob.outlet.labels]).toEqual([['message.new 5'], []]);
+    expect(ann.outlet.labels).toEqual(['message.new 5']);
   });
 
   it('gets nothing when the directory’s answer is older than what was asked for', async () => {

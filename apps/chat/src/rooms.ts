@@ -19,6 +19,12 @@ import type { Session } from './session.js';
 /** Frames that wait while a room's members are checked; beyond, the oldest is dropped and clients sync. */
 const CHECKING_FRAMES_MAX = 1_000;
 
+/** How long a removal by name waits for the room's frames before it. */
+const REACHED_WITHIN_MS = 500;
+/** The directory is asked again for half a minute, while frames wait; after that they are left to the clients' own sync. */
+const CHECK_RETRY_MS = 500;
+const CHECK_ATTEMPTS_MAX = 60;
+
 interface Room {
   /** Local sessions of members, with the position from which each may see entries when history starts on joining. */
   readonly sessions: Map<Session, Seq>;
@@ -26,6 +32,10 @@ interface Room {
   asOf: Seq;
   /** Frames that wait for an answer of the directory; null when nothing is being asked. */
   checking: RoomPush[] | null;
+  /** The last entry that was delivered here. */
+  reached: Seq;
+  /** Who waits for an entry. */
+  readonly waiting: { readonly for: Seq; readonly resolve: () => void }[];
 }
 
 /**
@@ -49,23 +59,18 @@ export class Rooms {
 
   /**
    * Frames published after this resolves reach the session. Every session asks the bus, also where another has before:
-   * that one's subscription may still be under way. While the bus is away delivery calls every chat server instead.
+   * that one's subscription may still be under way.
    */
   async join(session: Session, { conversationId, joinedSeq, appliedSeq }: ChannelMembership): Promise<void> {
     let room = this.#rooms.get(conversationId);
     if (room === undefined) {
-      room = { sessions: new Map(), asOf: appliedSeq, checking: null };
+      room = { sessions: new Map(), asOf: appliedSeq, checking: null, reached: seq(0), waiting: [] };
       this.#rooms.set(conversationId, room);
     }
     room.asOf = seq(Math.min(room.asOf, appliedSeq));
     room.sessions.set(session, joinedSeq);
     session.channels.add(conversationId);
-    try {
-      await this.bus().join(`c:${conversationId}`);
-    } catch (error) {
-      if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
-      this.context.log.warn({ err: error, conversationId }, 'a room opened without the bus');
-    }
+    await this.bus().join(`c:${conversationId}`);
   }
 
   leave(session: Session, conversationId: ConversationId): void {
@@ -80,6 +85,24 @@ export class Rooms {
 
   leaveAll(session: Session): void {
     for (const conversationId of [...session.channels]) this.leave(session, conversationId);
+  }
+
+  /**
+   * Resolves when the room has had this entry, or after a while: a call can overtake what comes over the bus, and whoever
+   * is removed by an entry gets what came before it first, because they may not ask for it afterwards.
+   */
+  reached(conversationId: ConversationId, at: Seq): Promise<void> {
+    const room = this.#rooms.get(conversationId);
+    if (room === undefined || room.reached >= at) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiter = { for: at, resolve };
+      room.waiting.push(waiter);
+      this.context.clock.after(REACHED_WITHIN_MS, () => {
+        const index = room.waiting.indexOf(waiter);
+        if (index !== -1) room.waiting.splice(index, 1);
+        resolve();
+      });
+    });
   }
 
   deliver(push: RoomPush): void {
@@ -121,15 +144,23 @@ export class Rooms {
     }
     this.metrics.delivered(delivered * frames.length, push.receivedAtMs);
     span.end();
-    if (push.removes === undefined) return;
-    const removed = new Set(push.removes);
-    for (const session of [...room.sessions.keys()]) {
-      if (removed.has(session.userId)) this.leave(session, push.conversationId);
+    if (push.removes !== undefined) {
+      const removed = new Set(push.removes);
+      for (const session of [...room.sessions.keys()]) {
+        if (removed.has(session.userId)) this.leave(session, push.conversationId);
+      }
+    }
+    if (push.seq <= room.reached) return;
+    room.reached = push.seq;
+    if (room.waiting.length === 0) return;
+    for (const waiter of room.waiting.splice(0)) {
+      if (waiter.for <= push.seq) waiter.resolve();
+      else room.waiting.push(waiter);
     }
   }
 
   /** Asks who is still a member; everyone else leaves before anything is delivered. */
-  async #check(conversationId: ConversationId, room: Room, memberSeq: Seq): Promise<void> {
+  async #check(conversationId: ConversationId, room: Room, memberSeq: Seq, attempt = 1): Promise<void> {
     const asked = new Map(room.sessions);
     const userIds = [...new Set([...asked.keys()].map(({ userId }) => userId))];
     try {
@@ -145,6 +176,12 @@ export class Rooms {
       room.checking = null;
       for (const push of waiting) this.deliver(push);
     } catch (error) {
+      const away = error instanceof ParleyError && error.code === 'unavailable';
+      if (away && attempt < CHECK_ATTEMPTS_MAX && this.#rooms.get(conversationId) === room) {
+        const again = (): void => void this.#check(conversationId, room, memberSeq, attempt + 1);
+        this.context.clock.after(CHECK_RETRY_MS, again);
+        return;
+      }
       // Without an answer nobody gets these frames live; the next one asks again, and clients sync.
       this.context.log.warn({ err: error, conversationId }, 'members of a room could not be checked');
       this.metrics.drops.inc({ reason: 'room_unchecked' }, room.checking?.length ?? 0);

@@ -1,5 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { DEFAULT_WORKSPACE, seq, type UserPush, type WorkspaceId } from '@parley/contracts';
+import {
+  DEFAULT_WORKSPACE,
+  seq,
+  type SessionId,
+  type UserId,
+  type UserPush,
+  type WorkspaceId,
+} from '@parley/contracts';
 
 import { ANN, BOB, CHANNEL, liveSession, newSession, openServer, Recorder, roomPush, SERVER } from './chat-fixture.js';
 import { EncodedFrame } from './encoded-frame.js';
@@ -94,15 +101,37 @@ describe('the sessions of a server', () => {
   });
 
   it('join a room before the frames of a push and leave it after them', async () => {
-    const { sessions, rooms } = await openServer();
+    const { sessions, rooms, context } = await openServer();
     const ann = liveSession(ANN);
     await sessions.add(ann.session);
     const channel = { conversationId: CHANNEL, joinedSeq: seq(0), appliedSeq: seq(0) };
     await sessions.push([push({ room: { op: 'join', channel } })]);
     rooms.deliver(roomPush(2));
-    await sessions.push([push({ room: { op: 'leave', conversationId: CHANNEL, asOf: seq(3) } })]);
+    const left = sessions.push([push({ room: { op: 'leave', conversationId: CHANNEL, asOf: seq(3) } })]);
+    // The room's own frame of that entry was lost: it is not waited for much longer.
+    context.clock.advance(500);
+    await left;
     rooms.deliver(roomPush(4));
     expect(ann.outlet.labels).toEqual(['message.new 1', 'message.new 2', 'message.new 1']);
+  });
+
+  it('of someone who is removed get what their room had before, though the call was quicker', async () => {
+    const { sessions, rooms, join } = await openServer();
+    const ann = await join(ANN);
+    await sessions.add(ann.session);
+    const removal = sessions.push([
+      push({
+        room: { op: 'leave', conversationId: CHANNEL, asOf: seq(3) },
+        frames: [{ event: 'member.removed', data: '{"seq":3}' }],
+      }),
+    ]);
+    await new Promise((resolve) => setImmediate(resolve));
+    rooms.deliver(roomPush(2));
+    expect(ann.outlet.labels).toEqual(['message.new 2']);
+    rooms.deliver({ ...roomPush(3), exceptUserIds: [ANN], removes: [ANN] });
+    await removal;
+    rooms.deliver(roomPush(4));
+    expect(ann.outlet.labels).toEqual(['message.new 2', 'member.removed 3']);
   });
 
   it('are in the registry, with the server’s epoch, while they live', async () => {
@@ -118,6 +147,24 @@ describe('the sessions of a server', () => {
     expect(await find()).toHaveLength(1);
     sessions.remove(session);
     expect(await find()).toBeUndefined();
+    sessions.stop();
+  });
+
+  it('are told again to a registry that came back empty', async () => {
+    const { sessions, registry, context, server } = await openServer();
+    const { session } = liveSession(ANN);
+    sessions.start();
+    await sessions.add(session);
+    sessions.refresh();
+    const { workspaceId, userId } = session;
+    await registry.remove(server.serverId, [{ workspaceId, userId, sessionId: session.id }]);
+    const marker = server.serverId as string;
+    await registry.remove(server.serverId, [
+      { workspaceId: DEFAULT_WORKSPACE, userId: marker as UserId, sessionId: marker as SessionId },
+    ]);
+    context.clock.advance(1_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect((await registry.lookup(DEFAULT_WORKSPACE, [ANN])).get(ANN)).toHaveLength(1);
     sessions.stop();
   });
 

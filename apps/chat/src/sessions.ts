@@ -1,4 +1,6 @@
 import {
+  DEFAULT_WORKSPACE,
+  type DeviceId,
   type InstanceId,
   ParleyError,
   type SessionId,
@@ -17,6 +19,8 @@ import type { CloseCode, Session } from './session.js';
 
 /** Sessions are refreshed in the registry this often; they expire there after three times as long. */
 export const REGISTRY_REFRESH_MS = 20_000;
+/** Whether the registry still knows this server is asked this often. */
+const REGISTRY_CHECK_MS = 1_000;
 const EXPIRY_CHECK_MS = 1_000;
 
 /** The sessions of this server, by id and by user, and their place in the registry. */
@@ -43,6 +47,7 @@ export class Sessions {
     const { clock } = this.context;
     this.#timers = [
       clock.every(REGISTRY_REFRESH_MS, () => this.refresh()),
+      clock.every(REGISTRY_CHECK_MS, () => void this.#check()),
       clock.every(EXPIRY_CHECK_MS, () => this.#closeExpired()),
     ];
   }
@@ -50,8 +55,32 @@ export class Sessions {
   /** All of them, in the epoch of now: in a new one nobody finds those of the old. What fails is made good by the next. */
   refresh(): void {
     this.registry
-      .refresh([...this.#byId.values()].map((session) => this.#record(session)))
+      .refresh([this.#marker(), ...[...this.#byId.values()].map((session) => this.#record(session))])
       .catch((error: unknown) => this.context.log.warn({ err: error }, 'sessions could not be refreshed'));
+  }
+
+  /** A registry that has forgotten this server (it came back empty) has forgotten its sessions: all are told again. */
+  async #check(): Promise<void> {
+    const { workspaceId, userId } = this.#marker();
+    try {
+      const found = await this.registry.lookup(workspaceId, [userId]);
+      if (found.size === 0 && this.#byId.size > 0) this.refresh();
+    } catch (error) {
+      this.context.log.debug({ err: error }, 'the registry could not be asked');
+    }
+  }
+
+  /** A session that nobody has, under this server's own name. */
+  #marker(): SessionRecord {
+    const { serverId } = this.server;
+    return {
+      workspaceId: DEFAULT_WORKSPACE,
+      userId: serverId as string as UserId,
+      deviceId: serverId as string as DeviceId,
+      sessionId: serverId as string as SessionId,
+      serverId,
+      epoch: this.server.epoch(),
+    };
   }
 
   stop(): void {
@@ -69,8 +98,8 @@ export class Sessions {
     else if (known instanceof Set) known.add(session);
     else this.#byUser.set(session.userId, new Set([known, session]));
     await Promise.all([
-      this.bus().join(`u:${session.userId}`).catch(this.#withoutCaches),
-      this.registry.register([this.#record(session)]).catch(this.#withoutCaches),
+      this.bus().join(`u:${session.userId}`),
+      this.registry.register([this.#record(session)]).catch(this.#withoutRegistry),
     ]);
   }
 
@@ -108,6 +137,7 @@ export class Sessions {
 
   async #pushOne(push: UserPush): Promise<UserId[]> {
     const span = this.context.tracing.span('chat', 'deliver to sessions', push.traceparent);
+    if (push.room?.op === 'leave') await this.rooms.reached(push.room.conversationId, push.room.asOf);
     const frames = push.frames.map((frame) => new EncodedFrame(frame));
     const reached: UserId[] = [];
     let delivered = 0;
@@ -165,9 +195,9 @@ export class Sessions {
     };
   }
 
-  readonly #withoutCaches = (error: unknown): void => {
+  readonly #withoutRegistry = (error: unknown): void => {
     if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
-    this.context.log.warn({ err: error }, 'a session opened without the registry or the bus');
+    this.context.log.warn({ err: error }, 'a session opened without the registry');
   };
 
   /** The registry and the bus are caches: what could not be removed expires. */

@@ -148,22 +148,27 @@ export class DeliveryService implements DeliveryLink {
     const before = due.filter(({ entry }) => entry.seq < pushedTo);
     const unheard = before.length === 0 ? [] : await this.#fanOut.unheard(record, before);
     if (entries.length === 0) return unheard;
-    const span = this.ports.context.tracing.span('delivery', 'fan out', entries[0]?.traceparent, {
+    const { tracing } = this.ports.context;
+    const received = this.#received(record, entries);
+    const span = tracing.batch('delivery', 'fan out', received, {
       'parley.conversation_id': record.conversationId,
       'parley.entries': entries.length,
     });
-    const traced = entries.map((entry) =>
-      entry.traceparent === undefined || span.traceparent === undefined
-        ? entry
-        : { ...entry, traceparent: span.traceparent },
-    );
     try {
-      const addressed = await this.#fanOut.address(record, traced);
+      const addressed = await this.#fanOut.address(record, span.handOn(received));
       this.#metrics.entries.inc({ fanout: record.type === 'channel' ? 'read' : 'write' }, entries.length);
       return [...unheard, ...addressed];
     } finally {
       span.end();
     }
+  }
+
+  /** From when routing handed them to the bus until now is a step of its own. */
+  #received({ publishedAtMs }: MessagesRecord, entries: readonly PublishedEntry[]): readonly PublishedEntry[] {
+    if (publishedAtMs === undefined) return entries;
+    const span = this.ports.context.tracing.batch('delivery', 'wait on the bus', entries, {}, publishedAtMs);
+    span.end();
+    return span.handOn(entries);
   }
 
   #observe(records: readonly MessagesRecord[]): void {

@@ -20,6 +20,9 @@ import { affectedUsers, entryFrame, threadFrame } from './frames.js';
 import type { Addressed, Outbox } from './outbox.js';
 import type { Recipients } from './recipients.js';
 
+/** The bus is asked again once a second; servers are in their rooms again within a second of its return, mostly. */
+const FRAMES_DOUBTFUL_MS = 5_000;
+
 export interface FanOutPorts {
   readonly log: ConversationLog;
   readonly directory: DirectoryLink;
@@ -30,6 +33,8 @@ export interface FanOutPorts {
 /** Who gets what of an entry: on write by name, on read through the channel's room. */
 export class FanOut {
   readonly #framesAway: Outage;
+  /** Until then what goes over the bus goes by call as well: chat servers may not have joined their rooms again. */
+  #framesDoubtfulUntilMs = 0;
 
   constructor(
     private readonly ports: FanOutPorts,
@@ -111,13 +116,19 @@ export class FanOut {
    */
   async #toRoom(pushes: readonly RoomPush[]): Promise<void> {
     const left = this.#framesAway.known ? pushes : await this.#publish(pushes);
-    if (left.length > 0) await this.outbox.sendRoom(left);
+    const doubtful = this.ports.context.clock.now() < this.#framesDoubtfulUntilMs;
+    const byCall = doubtful ? pushes : left;
+    if (byCall.length > 0) await this.outbox.sendRoom(byCall);
   }
 
   /** Those that the bus did not take. */
   async #publish(pushes: readonly RoomPush[]): Promise<readonly RoomPush[]> {
     const { frames, context } = this.ports;
-    const outcomes = await Promise.allSettled(pushes.map((push) => frames.publish(`c:${push.conversationId}`, push)));
+    const span = context.tracing.batch('delivery', 'publish to room', pushes);
+    const outcomes = await Promise.allSettled(
+      span.handOn(pushes).map((push) => frames.publish(`c:${push.conversationId}`, push)),
+    );
+    span.end();
     return pushes.filter((_, index) => {
       const outcome = outcomes[index];
       if (outcome?.status !== 'rejected') return false;
@@ -125,6 +136,7 @@ export class FanOut {
       if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
       if (!this.#framesAway.known) context.log.warn({ err: error }, 'the frame bus is away');
       this.#framesAway.began();
+      this.#framesDoubtfulUntilMs = context.clock.now() + FRAMES_DOUBTFUL_MS;
       return true;
     });
   }

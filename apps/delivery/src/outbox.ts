@@ -17,6 +17,9 @@ import { Outage, type ServiceContext } from '@parley/service-kit';
 
 import type { DeliveryMetrics } from './metrics.js';
 
+/** Chat servers notice within a second, and tell 50,000 sessions in a few. */
+const REGISTRY_DOUBTFUL_MS = 10_000;
+
 /** A push and what is to be done for those whom it does not reach. */
 export interface Addressed {
   readonly push: UserPush;
@@ -40,6 +43,8 @@ export interface OutboxPorts {
  */
 export class Outbox {
   readonly #registryAway: Outage;
+  /** Until then the registry is not believed: it may have come back empty, and chat servers tell it again. */
+  #registryDoubtfulUntilMs = 0;
 
   constructor(private readonly ports: OutboxPorts) {
     this.#registryAway = new Outage(ports.context.clock);
@@ -97,19 +102,25 @@ export class Outbox {
 
   /** Who is where; null while the registry is away: then every chat server is asked, and drops what is not its own. */
   async #lookup(workspaceId: WorkspaceId, userIds: readonly UserId[]) {
+    const { clock } = this.ports.context;
     if (this.#registryAway.known) return null;
     try {
-      return await this.ports.sessions.lookup(workspaceId, userIds);
+      const found = await this.ports.sessions.lookup(workspaceId, userIds);
+      return clock.now() < this.#registryDoubtfulUntilMs ? null : found;
     } catch (error) {
       if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
       this.#registryAway.began();
+      this.#registryDoubtfulUntilMs = clock.now() + REGISTRY_DOUBTFUL_MS;
       this.ports.context.log.warn({ err: error }, 'the session registry is away');
       return null;
     }
   }
 
   async #push(serverId: InstanceId, pushes: readonly UserPush[]): Promise<readonly (readonly UserId[])[]> {
-    return (await this.#call(serverId, pushes.length, (chat) => chat.push(pushes))) ?? [];
+    const span = this.ports.context.tracing.batch('delivery', 'push', pushes, { 'parley.server_id': serverId });
+    const reached = await this.#call(serverId, pushes.length, (chat) => chat.push(span.handOn(pushes)));
+    span.end();
+    return reached ?? [];
   }
 
   /** A server that does not answer has reached nobody: its clients come back and sync. */

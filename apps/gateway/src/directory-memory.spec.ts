@@ -138,6 +138,20 @@ describe('while the directory is away', () => {
     away = false;
     clock.advance(1_000);
     await store.applyEntries(id, [removed(BOB, 1)], { from: seq(0), upTo: seq(1) });
-    expect((await directory.conversation(id))?.memberCount).toBe(1);
+    // One call tries behind the back of whoever asks, so that nobody waits for a store that says nothing.
+    expect((await directory.conversation(id))?.memberCount).toBe(2);
+    while ((await directory.conversation(id))?.memberCount !== 1) await new Promise(setImmediate);
+  });
+
+  it('refuses at once what it does not remember, and believes it again when it is back', async () => {
+    await directory.conversation(id);
+    away = true;
+    await directory.conversation(id);
+    asked = 0;
+    await expect(directory.setBanned(BOB, null)).rejects.toMatchObject({ code: 'unavailable' });
+    expect(asked).toBe(0);
+    away = false;
+    clock.advance(1_000);
+    await expect(directory.setBanned(BOB, null)).resolves.toMatchObject({ id: BOB });
   });
 });

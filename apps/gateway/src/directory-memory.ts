@@ -3,6 +3,7 @@ import {
   type ConversationId,
   type MemberRow,
   type MembershipInterval,
+  ParleyError,
   type Seq,
   seq,
   type UserId,
@@ -53,7 +54,9 @@ export function withMemory(directory: Directory, clock: Clock): Directory {
     get(target, name) {
       if (name in remembered) return remembered[name as keyof Remembered];
       const value: unknown = Reflect.get(target, name, target);
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      if (typeof value !== 'function') return value;
+      const ask = value.bind(target) as (...args: unknown[]) => Promise<unknown>;
+      return name === 'close' ? ask : (...args: unknown[]) => memory.refusedWhileAway(() => ask(...args));
     },
   });
 }
@@ -76,6 +79,12 @@ class Memory {
 
   or<T>(ask: () => Promise<T>, remember: () => T | undefined): Promise<T> {
     return this.#outage.or(ask, remember);
+  }
+
+  /** What nothing is remembered of, and what changes something: refused at once while the store is known to be away. */
+  async refusedWhileAway<T>(ask: () => Promise<T>): Promise<T> {
+    if (this.#outage.known) throw new ParleyError('unavailable', 'The directory does not answer now');
+    return this.#outage.noted(ask);
   }
 
   users(workspaceId: UserRecord['workspaceId'], ids: readonly UserId[]): Promise<ReadonlyMap<UserId, UserRecord>> {

@@ -149,7 +149,8 @@ export class ConversationWriter {
   /** Decides and appends; false when another writer was there first. */
   async #attempt(state: ConversationState, batch: readonly Waiting[]): Promise<boolean> {
     const expectedHead = state.head.seq;
-    const lookedUp = await this.#lookUp(state, batch);
+    const looking = this.#ports.context.tracing.batch('routing', 'look up', spansOf(batch));
+    const lookedUp = await this.#lookUp(state, batch).finally(() => looking.end());
     const nowMs = this.#ports.context.clock.now();
     const published: PublishedEntry[] = [];
     const decided = batch.map((waiting): { readonly waiting: Waiting; readonly decision: Decision } => {
@@ -160,13 +161,26 @@ export class ConversationWriter {
       return { waiting, decision };
     });
     if (published.length > 0) {
-      const outcome = await this.#ports.log.append(this.#id, expectedHead, published.map(stored), this.#ports.writer());
+      const outcome = await this.#append(expectedHead, published);
       if (outcome.kind === 'conflict') return false;
       this.#ports.metrics.batchEntries.observe(published.length);
       this.#ports.appended(state, published);
     }
     for (const { waiting, decision } of decided) this.#answer(waiting, decision, expectedHead);
     return true;
+  }
+
+  async #append(expectedHead: Seq, published: readonly PublishedEntry[]) {
+    const { log, writer, context } = this.#ports;
+    const span = context.tracing.batch('routing', 'append to log', published, { 'parley.entries': published.length });
+    try {
+      const outcome = await log.append(this.#id, expectedHead, published.map(stored), writer());
+      span.end();
+      return outcome;
+    } catch (error) {
+      span.end(error);
+      throw error;
+    }
   }
 
   /** A command that cannot be decided fails by itself, not with everyone else's. */
@@ -318,6 +332,8 @@ export class ConversationWriter {
     return new ConversationState(head, facts, tail, after);
   }
 }
+
+const spansOf = (batch: readonly Waiting[]): readonly TraceSpan[] => batch.map(({ span }) => span);
 
 /** Makes the entry part of the state and of what later commands of the batch refer to. */
 function place(

@@ -137,6 +137,19 @@ describe('publishing', () => {
     expect(given.direct).toHaveLength(3);
   });
 
+  it('gives delivery by a call what the bus is slow to take, and nothing twice', async () => {
+    const taken = Promise.withResolvers<void>();
+    const routing = given.routing({ bus: unreliable(() => taken.promise) });
+    await routing.submit(command(say('1')));
+    await handedOn();
+    expect(given.direct).toEqual([]);
+    given.clock.advance(500);
+    taken.reject(new ParleyError('unavailable', 'timed out'));
+    await handedOn();
+    expect(given.direct.flatMap(({ entries }) => entries.map(({ entry }) => entry.seq))).toEqual([1]);
+    await routing.stop();
+  });
+
   it('does not seal an entry that the bus lost because it took a later one', async () => {
     const first = Promise.withResolvers<void>();
     const routing = given.routing({

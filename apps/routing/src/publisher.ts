@@ -11,6 +11,8 @@ const REPUBLISH_PAGE = 500;
 export const UNPUBLISHED_MAX = 50_000;
 /** Calls to delivery under way while the bus is away; beyond, entries are left to the clients' own sync. */
 const DIRECT_MAX = 1_000;
+/** A publish that has not been taken after this goes to delivery by a call as well; ten times what is usual. */
+const SLOW_AFTER_MS = 500;
 /** Conversations published again at the same time. */
 const REPUBLISH_AT_ONCE = 16;
 
@@ -152,13 +154,24 @@ export class Publisher {
     const last = entries.at(-1)?.entry.seq;
     if (last === undefined) return Promise.resolve();
     progress.handedSeq = last;
-    const value = recordOf(conversationId, progress, entries);
+    const { tracing, clock } = this.ports.context;
+    const span = tracing.batch('routing', 'publish', entries, { 'parley.entries': entries.length });
+    const value = {
+      ...recordOf(conversationId, progress, span.handOn(entries)),
+      ...(tracing.enabled ? { publishedAtMs: clock.now() } : {}),
+    };
     const { round, confirmed } = progress;
+    // A bus that says nothing (a process that is stopped, a network that is cut) is found out by its deadline only.
+    const slow = clock.after(SLOW_AFTER_MS, () => this.#deliver(conversationId, progress, entries));
     const taken = this.ports.bus.publish('messages', [{ key: conversationId, value }]).then(
       () => {
+        slow.cancel();
         this.#away = false;
+        span.end();
       },
       (error: unknown) => {
+        slow.cancel();
+        span.end(error);
         this.ports.metrics.publishFailures.inc();
         this.ports.context.log.warn({ err: error, conversationId, seq: last }, 'the bus did not take entries');
         this.#away = true;

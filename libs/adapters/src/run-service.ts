@@ -195,6 +195,8 @@ export async function startService(
   });
   readiness.set(service, true);
   log.info({ instanceId, address: self.address, internalPort: internal.port }, 'ready');
+  // To whoever started this process with a channel to it, and waits.
+  process.send?.({ ready: true, internalPort: internal.port });
   return {
     context,
     internalPort: internal.port,

@@ -23,6 +23,8 @@ export interface MessagesRecord {
   readonly type: ConversationType;
   readonly history: History;
   readonly entries: readonly PublishedEntry[];
+  /** Milliseconds since the epoch when it was handed to the bus; said only where something in it is traced. */
+  readonly publishedAtMs?: number;
 }
 
 export interface PublishedEntry extends StoredEntry {

@@ -42,7 +42,9 @@ export class KafkaClient {
       logCreator:
         () =>
         ({ level, namespace, log: { message, timestamp: _timestamp, logger: _logger, ...fields } }) => {
-          const say = level === logLevel.ERROR ? log.warn : level === logLevel.WARN ? log.info : log.debug;
+          // What it says of connections that we have closed is of no interest to anyone.
+          const own = this.#destroyed && namespace === 'Connection';
+          const say = own || level > logLevel.WARN ? log.debug : level === logLevel.WARN ? log.info : log.warn;
           say.call(log, { kafkajs: namespace, ...fields }, message);
         },
     });

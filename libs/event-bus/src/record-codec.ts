@@ -60,8 +60,8 @@ const whole = (value: unknown): readonly Buffer[] => [Buffer.from(JSON.stringify
 
 const encoders: Encoders = { messages: encodeMessages, directory: whole, presence: whole, inbox: whole };
 
-function encodeMessages({ workspaceId, conversationId, type, history, entries }: MessagesRecord): readonly Buffer[] {
-  const head = JSON.stringify({ workspaceId, conversationId, type, history }).slice(0, -1);
+function encodeMessages({ entries, ...frame }: MessagesRecord): readonly Buffer[] {
+  const head = JSON.stringify(frame).slice(0, -1);
   const records: Buffer[] = [];
   let parts: string[] = [];
   let bytes = 0;
@@ -92,6 +92,7 @@ const Messages = z.object({
   conversationId: ConversationId,
   type: ConversationType,
   history: History,
+  publishedAtMs: z.number().min(0).exactOptional(),
   entries: z.array(
     z.object({
       entry: EntryFrame,

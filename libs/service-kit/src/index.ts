@@ -5,6 +5,6 @@ export { createLogger, type Logger, silentLogger } from './logging.js';
 export { Metrics } from './metrics.js';
 export { Outage } from './outage.js';
 export type { ServiceContext } from './service-context.js';
-export { Tracing, type TraceSpan } from './tracing.js';
+export { type BatchSpan, type TraceCarrier, Tracing, type TraceSpan } from './tracing.js';
 export { PORTS, type Self } from './tokens.js';
 export { VERSION } from './version.js';

@@ -9,18 +9,54 @@ const away = async (): Promise<string> => {
 };
 
 describe('an outage', () => {
-  it('is known for a moment, in which nothing is asked; then somebody tries', async () => {
+  it('is known for a moment, in which nothing is asked; then one call tries, and nobody waits for it', async () => {
     const clock = new ManualClock();
     const outage = new Outage(clock, 1_000);
     expect(await outage.or(away, () => 'instead')).toBe('instead');
     let asked = 0;
-    const back = async (): Promise<string> => {
+    const answer = Promise.withResolvers<string>();
+    const back = (): Promise<string> => {
       asked += 1;
-      return 'back';
+      return answer.promise;
     };
     expect([await outage.or(back, () => 'instead'), asked]).toEqual(['instead', 0]);
     clock.advance(1_000);
-    expect([await outage.or(back, () => 'instead'), asked, outage.known]).toEqual(['back', 1, false]);
+    expect([await outage.or(back, () => 'instead'), asked]).toEqual(['instead', 1]);
+    expect([await outage.or(back, () => 'instead'), asked]).toEqual(['instead', 1]);
+    answer.resolve('back');
+    await answer.promise.then(() => undefined);
+    expect([await outage.or(back, () => 'instead'), asked, outage.known]).toEqual(['back', 2, false]);
+  });
+
+  it('that was met long ago is no reason to answer with what is old', async () => {
+    const clock = new ManualClock();
+    const outage = new Outage(clock);
+    await outage.or(away, () => 'instead');
+    clock.advance(5_000);
+    expect(
+      await outage.or(
+        async () => 'back',
+        () => 'instead',
+      ),
+    ).toBe('back');
+  });
+
+  it('is over when what tries is answered, be it with a refusal', async () => {
+    const clock = new ManualClock();
+    const outage = new Outage(clock);
+    await outage.or(away, () => 'instead');
+    clock.advance(1_000);
+    const refused = Promise.reject<string>(new ParleyError('conflict', 'taken'));
+    expect(
+      await outage.or(
+        () => refused,
+        () => 'instead',
+      ),
+    ).toBe('instead');
+    await refused.catch(() => undefined);
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(outage.known).toBe(false);
   });
 
   it('is the refusal where there is nothing instead, and asks all the same', async () => {

@@ -2,12 +2,16 @@ import { ParleyError } from '@parley/contracts';
 
 import type { Clock } from './clock.js';
 
+/** After an outage was last met, what there is instead is still given while one call tries; beyond, it may be too old. */
+const ON_RECORD_MS = 5_000;
+
 /**
- * Remembers for a moment that something is away, so that not every call waits for its deadline to find out again. The
- * first call after that moment tries it.
+ * Remembers for a moment that something is away, so that not every call waits for its deadline to find out again. After
+ * that moment one call tries it, behind the back of whoever asked: what is frozen takes the whole deadline to say nothing.
  */
 export class Outage {
   #untilMs = 0;
+  #metAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly clock: Pick<Clock, 'now'>,
@@ -19,25 +23,56 @@ export class Outage {
   }
 
   began(): void {
-    this.#untilMs = this.clock.now() + this.forMs;
+    this.#metAtMs = this.clock.now();
+    this.#untilMs = this.#metAtMs + this.forMs;
+  }
+
+  ended(): void {
+    this.#metAtMs = Number.NEGATIVE_INFINITY;
+    this.#untilMs = 0;
   }
 
   /** What `ask` answers; while that is away, what there is `instead`, or its refusal where that is undefined. */
   async or<T>(ask: () => Promise<T>, instead: () => T | undefined | Promise<T | undefined>): Promise<T> {
-    if (this.known) {
+    if (this.clock.now() < this.#metAtMs + ON_RECORD_MS) {
       const known = await instead();
-      if (known !== undefined) return known;
+      if (known !== undefined) {
+        if (!this.known) this.#try(ask);
+        return known;
+      }
     }
     try {
-      const answer = await ask();
-      this.#untilMs = 0;
-      return answer;
+      return await this.noted(ask);
     } catch (error) {
-      if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
-      this.began();
+      if (!isOutage(error)) throw error;
       const known = await instead();
       if (known === undefined) throw error;
       return known;
     }
   }
+
+  /** What `ask` answers or refuses; either tells whether there is an outage. */
+  async noted<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      const answer = await ask();
+      this.ended();
+      return answer;
+    } catch (error) {
+      if (isOutage(error)) this.began();
+      throw error;
+    }
+  }
+
+  /** Meanwhile nobody else does. */
+  #try(ask: () => Promise<unknown>): void {
+    this.#untilMs = this.clock.now() + this.forMs;
+    this.noted(ask).catch((error: unknown) => {
+      // It has answered, and whoever asks next is told what.
+      if (!isOutage(error)) this.ended();
+    });
+  }
+}
+
+function isOutage(error: unknown): boolean {
+  return error instanceof ParleyError && error.code === 'unavailable';
 }

@@ -7,6 +7,24 @@ export interface TraceSpan {
   end(error?: unknown): void;
 }
 
+/** What brings the trace context of one request. */
+export interface TraceCarrier {
+  readonly traceparent?: string | undefined;
+}
+
+/** One step of a batch, in the trace of each request in it that is traced. */
+export interface BatchSpan {
+  /** The requests as they go on from here; the very same where nothing is traced. */
+  handOn<T extends TraceCarrier>(carriers: readonly T[]): readonly T[];
+  end(error?: unknown): void;
+}
+
+type Attributes = Readonly<Record<string, string | number>>;
+
+const NOTHING_OF_BATCH: BatchSpan = Object.freeze({
+  handOn: <T>(carriers: readonly T[]) => carriers,
+  end: () => undefined,
+});
 const NOTHING: TraceSpan = Object.freeze({ traceparent: undefined, end: () => undefined });
 
 /**
@@ -37,26 +55,58 @@ export class Tracing {
     this.#stop = undefined;
   }
 
-  span(
+  span(service: string, name: string, parent: string | undefined, attributes: Attributes = {}): TraceSpan {
+    return this.enabled ? begin(service, name, parent, attributes) : NOTHING;
+  }
+
+  /** A span in the trace of every carrier that has one; `startedMs`, since the epoch, if it began before this call. */
+  batch(
     service: string,
     name: string,
-    parent: string | undefined,
-    attributes: Readonly<Record<string, string | number>> = {},
-  ): TraceSpan {
-    if (!this.enabled) return NOTHING;
-    const parentContext = parent === undefined ? context.active() : extract(parent);
-    const span = trace
-      .getTracer('parley')
-      .startSpan(
-        name,
-        { kind: SpanKind.INTERNAL, attributes: { ...attributes, 'parley.service': service } },
-        parentContext,
-      );
+    carriers: readonly TraceCarrier[],
+    attributes: Attributes = {},
+    startedMs?: number,
+  ): BatchSpan {
+    if (!this.enabled) return NOTHING_OF_BATCH;
+    const spans = new Map<string, TraceSpan>();
+    for (const { traceparent } of carriers) {
+      if (traceparent === undefined || spans.has(traceparent)) continue;
+      spans.set(traceparent, begin(service, name, traceparent, attributes, startedMs));
+    }
     return {
-      traceparent: inject(trace.setSpan(parentContext, span)),
-      end: (error) => finish(span, error),
+      handOn: (before) =>
+        before.map((carrier) => {
+          const traceparent = spans.get(carrier.traceparent ?? '')?.traceparent;
+          return traceparent === undefined ? carrier : { ...carrier, traceparent };
+        }),
+      end(error) {
+        for (const span of spans.values()) span.end(error);
+      },
     };
   }
+}
+
+function begin(
+  service: string,
+  name: string,
+  parent: string | undefined,
+  attributes: Attributes,
+  startedMs?: number,
+): TraceSpan {
+  const parentContext = parent === undefined ? context.active() : extract(parent);
+  const span = trace.getTracer('parley').startSpan(
+    name,
+    {
+      kind: SpanKind.INTERNAL,
+      attributes: { ...attributes, 'parley.service': service },
+      ...(startedMs === undefined ? {} : { startTime: new Date(startedMs) }),
+    },
+    parentContext,
+  );
+  return {
+    traceparent: inject(trace.setSpan(parentContext, span)),
+    end: (error) => finish(span, error),
+  };
 }
 
 function finish(span: Span, error: unknown): void {

@@ -37,7 +37,7 @@ export async function measureCeiling(rig: Rig, load: CeilingLoad): Promise<Traff
       ratePerSecond: load.ratePerSecond,
       durationMs: load.durationMs,
       graceMs: 5_000,
-      serverPid: child.pid ?? 0,
+      processes: new Map([['bare server', child.pid ?? process.pid]]),
       senderOf: (index) => {
         const session = sessions[index % sessions.length];
         if (session === undefined) throw new RangeError('no sessions');

@@ -8,32 +8,19 @@ import { held, highestHeld, median, rateNote, type Sender } from './traffic.js';
 
 const HELD_MS = 250;
 const SLOW_RATE = 200;
+const WARM_RATES = [100, 600];
+const WARM_PAIRS = 50;
 /** How far above the server's best the generator must be able to go. */
 const HEADROOM = 2;
 
 /** Pairs of people, one writing to the other: latency at a low rate, then the highest rate held. */
 export async function measureDirect(rig: Rig): Promise<Figure[]> {
   const { pairs, stepMs, directRates } = rig.scale;
-  const accounts = rig.accounts.slice(0, 2 * pairs);
-  const sessions = await rig.open(accounts.length, [...accounts]);
-  const writers = accounts.slice(0, pairs);
-  const senders = await mapBounded(writers, 16, async (writer, index): Promise<Sender> => {
-    const session = sessions[index];
-    const reader = accounts[pairs + index];
-    if (session === undefined || reader === undefined) throw new RangeError(`pair ${index} is not whole`);
-    const body = { type: 'direct', memberIds: [reader.user.id] };
-    const { id } = await untilAnswered(() => writer.call('createConversation', { body }));
-    return { session, conversationId: id, receivers: 1 };
-  });
-  const senderOf = (index: number): Sender => {
-    const sender = senders[index % senders.length];
-    if (sender === undefined) throw new RangeError('no pairs');
-    return sender;
-  };
+  const { sessions, senderOf } = await openPairs(rig, pairs);
   const measure = async (ratePerSecond: number, durationMs = stepMs) => {
     const result = await rig.traffic.measure({
       ...{ ratePerSecond, durationMs, graceMs: 5_000, senderOf },
-      serverPid: rig.server.pid,
+      ...rig.watched(),
     });
     rig.print(`  ${pairs} pairs: ${trafficLine(result)}`);
     return result;
@@ -62,4 +49,41 @@ export async function measureDirect(rig: Rig): Promise<Figure[]> {
   } finally {
     closeAll(sessions);
   }
+}
+
+/** A JVM compiles what it does often: an engine that has just been started answers ten times slower than it will. */
+export async function warm(rig: Rig): Promise<void> {
+  const { warmMs } = rig.scale;
+  if (warmMs === 0) return;
+  const { sessions, senderOf } = await openPairs(rig, WARM_PAIRS);
+  try {
+    const load = { durationMs: warmMs / 2, graceMs: 10_000, senderOf, ...rig.watched() };
+    for (const ratePerSecond of WARM_RATES) {
+      const result = await rig.traffic.measure({ ...load, ratePerSecond });
+      rig.print(`  warming up: ${trafficLine(result)}`);
+    }
+  } finally {
+    closeAll(sessions);
+  }
+}
+
+/** Each in a conversation of its own, from the first of the accounts. */
+async function openPairs(rig: Rig, pairs: number) {
+  const accounts = rig.accounts.slice(0, 2 * pairs);
+  const sessions = await rig.open(accounts.length, [...accounts]);
+  const writers = accounts.slice(0, pairs);
+  const senders = await mapBounded(writers, 16, async (writer, index): Promise<Sender> => {
+    const session = sessions[index];
+    const reader = accounts[pairs + index];
+    if (session === undefined || reader === undefined) throw new RangeError(`pair ${index} is not whole`);
+    const body = { type: 'direct', memberIds: [reader.user.id] };
+    const { id } = await untilAnswered(() => writer.call('createConversation', { body }));
+    return { session, conversationId: id, receivers: 1 };
+  });
+  const senderOf = (index: number): Sender => {
+    const sender = senders[index % senders.length];
+    if (sender === undefined) throw new RangeError('no pairs');
+    return sender;
+  };
+  return { sessions, senderOf };
 }

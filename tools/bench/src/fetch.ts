@@ -18,7 +18,7 @@ export async function measureFetch(rig: Rig): Promise<Figure[]> {
   if (session === undefined) throw new RangeError('no session');
   try {
     const sent = await rig.traffic.measure({
-      ...{ ratePerSecond: 500, durationMs: (MISSED / 500) * 1_000, graceMs: 10_000, serverPid: rig.server.pid },
+      ...{ ratePerSecond: 500, durationMs: (MISSED / 500) * 1_000, graceMs: 10_000, ...rig.watched() },
       senderOf: () => ({ session, conversationId: id, receivers: 0 }),
     });
     const path = `/v1/messages/sync?conversationId=${id}&after=0&limit=${MISSED}`;

@@ -1,9 +1,10 @@
 import { untilAnswered } from '@parley/load';
 
 import { trafficLine } from './report.js';
+import type { Appends } from './deployment.js';
 import { closeAll, type Rig } from './rig.js';
 import type { Figure } from './targets.js';
-import { held, highestHeld, rateNote, type Sender } from './traffic.js';
+import { held, highestHeld, rateNote, type Sender, type TrafficResult } from './traffic.js';
 
 const HELD_MS = 1_000;
 
@@ -21,26 +22,42 @@ export async function measureHot(rig: Rig): Promise<Figure[]> {
     if (session === undefined) throw new RangeError('no senders');
     return { session, conversationId: group.id, receivers: sessions.length - 1 };
   };
+  const batches = new Map<TrafficResult, string | undefined>();
   try {
     const best = await highestHeld(
       hotRates,
       async (ratePerSecond) => {
-        const serverPid = rig.server.pid;
+        const before = await rig.deployment.appends();
         const result = await rig.traffic.measure({
           ratePerSecond,
           durationMs: stepMs,
           graceMs: 5_000,
           senderOf,
-          serverPid,
+          ...rig.watched(),
         });
+        const after = await rig.deployment.appends();
         rig.print(`  ${sessions.length} senders: ${trafficLine(result)}`);
+        const appended = appendsText(before, after, result.durationMs);
+        if (appended !== undefined) rig.print(`    ${appended}`);
+        batches.set(result, appended);
         return result;
       },
       (result) => held(result, { of: 'ack', p99Ms: HELD_MS }),
     );
-    const note = `${sessions.length} senders, each entry to all others, ack p99 < ${HELD_MS / 1_000} s`;
+    const appended = best === undefined ? undefined : batches.get(best);
+    const note =
+      `${sessions.length} senders, each entry to all others, ack p99 < ${HELD_MS / 1_000} s` +
+      (appended === undefined ? '' : `; ${appended}`);
     return [{ name: 'hot-rate', value: best?.ratePerSecond ?? Number.NaN, note: rateNote(best, hotRates, note) }];
   } finally {
     closeAll(sessions);
   }
+}
+
+/** Conditional writes and what was in them; undefined where the server does not say. */
+function appendsText(before: Appends | undefined, after: Appends | undefined, durationMs: number): string | undefined {
+  if (before === undefined || after === undefined) return undefined;
+  const batches = after.batches - before.batches;
+  const entries = after.entries - before.entries;
+  return `${((batches * 1_000) / durationMs).toFixed(0)} conditional writes/s of ${(entries / batches).toFixed(1)} entries each`;
 }

@@ -1,6 +1,8 @@
+import type { ProcessStats } from '@parley/load';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { measureCeiling } from './ceiling.js';
+import { serviceOf, total, usedBetween } from './deployment.js';
 import { closeAll, type Rig } from './rig.js';
 import { measureIn } from './room.js';
 import type { Figure } from './targets.js';
@@ -15,18 +17,24 @@ export async function measureIdleAndBigRoom(rig: Rig): Promise<Figure[]> {
   // Some sessions first: what a process allocates once, for any connection at all, is not a connection's.
   closeAll(await rig.open(Math.min(200, idleSessions)));
   await sleep(settleMs);
-  const before = await rig.stats();
+  const before = await rig.statsOfEach();
   const startMs = performance.now();
   const sessions = await rig.open(idleSessions);
   const tookMs = performance.now() - startMs;
-  const opened = await rig.stats();
+  const opened = usedBetween(before, await rig.statsOfEach());
   await sleep(settleMs);
-  const settled = await rig.stats();
-  const each = (bytes: number): number => (bytes - before.rssBytes) / sessions.length / KILOBYTE;
+  const settled = usedBetween(before, await rig.statsOfEach());
+  const holds = (process: string): boolean => process === 'server' || /^(?:chat|gateway)-/.test(process);
+  const each = (now: ReadonlyMap<string, ProcessStats>, of = holds): number =>
+    (total(now, of).rssBytes - total(before, of).rssBytes) / sessions.length / KILOBYTE;
+  const [inChat, inGateway] = ['chat', 'gateway'].map((service) =>
+    each(settled, (process) => serviceOf(process) === service).toFixed(1),
+  );
+  const split = rig.deployment.name === 'cluster' ? `; chat ${inChat ?? ''} KB, gateway ${inGateway ?? ''} KB` : '';
   rig.print(
     `  ${sessions.length} sessions opened in ${(tookMs / 1_000).toFixed(1)} s (${((sessions.length * 1_000) / tookMs).toFixed(0)}/s, ` +
-      `session request included; server ${(opened.cpuSeconds - before.cpuSeconds).toFixed(1)} s CPU); ` +
-      `${each(opened.rssBytes).toFixed(1)} KB each at once, ${each(settled.rssBytes).toFixed(1)} KB after ${settleMs / 1_000} s`,
+      `session request included; server ${total(opened).cpuSeconds.toFixed(1)} s CPU); ` +
+      `${each(opened).toFixed(1)} KB each at once, ${each(settled).toFixed(1)} KB after ${settleMs / 1_000} s${split}`,
   );
   const room = sessions.slice(0, bigRoomSessions);
   const members = rig.accounts.slice(0, room.length);
@@ -41,11 +49,15 @@ export async function measureIdleAndBigRoom(rig: Rig): Promise<Figure[]> {
     return [
       {
         name: 'idle-memory',
-        value: each(settled.rssBytes),
-        note: `${sessions.length} sessions of ${rig.accounts.length} accounts`,
+        value: each(settled),
+        note: `${sessions.length} sessions of ${rig.accounts.length} accounts${split}`,
       },
       { name: 'big-room-last', value: result.last.p99Ms, note },
-      { name: 'big-room-cpu', value: cpuPer100kDeliveries(result), note },
+      {
+        name: 'big-room-cpu',
+        value: cpuPer100kDeliveries(result, (process) => rig.deployment.delivers(process)),
+        note,
+      },
     ];
   } finally {
     closeAll(sessions);

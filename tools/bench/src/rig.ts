@@ -1,21 +1,7 @@
-import {
-  Account,
-  assign,
-  freePort,
-  mapBounded,
-  type ProcessStats,
-  processStats,
-  RawSession,
-  RestClient,
-  ServerProcess,
-  untilAnswered,
-} from '@parley/load';
+import { Account, assign, mapBounded, type ProcessStats, RawSession, RestClient, untilAnswered } from '@parley/load';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 
-import { ALL_CORES, pinThisProcess, SERVER_CORE } from './cores.js';
+import { type Deployment, statsOf, total } from './deployment.js';
 import type { Scale } from './scale.js';
 import { Traffic } from './traffic.js';
 
@@ -24,48 +10,43 @@ const REGISTER_AT_ONCE = 16;
 const SAMPLE = 64;
 const MEMBERS_PER_CALL = 1_000;
 
-/** The server under test, its accounts, and the sessions of whichever row is being measured. */
+/** A server under test, its accounts, and the sessions of whichever row is being measured. */
 export class Rig {
-  readonly entry: string;
-  /** Where the server's own output goes. */
-  readonly output: 'inherit' | 'ignore';
+  readonly deployment: Deployment;
   readonly scale: Scale;
   readonly print: (line: string) => void;
-  readonly dataDir = mkdtempSync(join(tmpdir(), 'parley-bench-'));
   readonly traffic = new Traffic();
   readonly #password = randomBytes(12).toString('hex');
-  #port = 0;
-  #server: ServerProcess | undefined;
-  #rest: RestClient | undefined;
+  /** One for each address; an account keeps to one of them. */
+  #rests: readonly RestClient[] = [];
   #accounts: Account[] = [];
   /** Sessions that the server ended while they should have been open. */
   dropped = 0;
 
-  constructor(entry: string, output: 'inherit' | 'ignore', scale: Scale, print: (line: string) => void) {
-    this.entry = entry;
-    this.output = output;
+  constructor(deployment: Deployment, scale: Scale, print: (line: string) => void) {
+    this.deployment = deployment;
     this.scale = scale;
     this.print = print;
-    process.once('exit', () => rmSync(this.dataDir, { recursive: true, force: true }));
-  }
-
-  get server(): ServerProcess {
-    if (this.#server === undefined) throw new Error('the server is not running');
-    return this.#server;
   }
 
   get rest(): RestClient {
-    if (this.#rest === undefined) throw new Error('the server is not running');
-    return this.#rest;
+    const [first] = this.#rests;
+    if (first === undefined) throw new Error('the server is not running');
+    return first;
   }
 
   get accounts(): readonly Account[] {
     return this.#accounts;
   }
 
-  /** Makes the accounts on a server that has both cores, then starts it again on its own. */
+  processes(): ReadonlyMap<string, number> {
+    return this.deployment.processes();
+  }
+
+  /** Makes the accounts on a server that has all cores, then starts it again as it is measured. */
   async prepare(): Promise<void> {
-    await this.#start(ALL_CORES);
+    await this.deployment.prepare();
+    this.#rests = this.deployment.urls.map((url) => new RestClient(url, { connectionsMax: CONNECT_AT_ONCE }));
     const { accounts: wanted, accountsMin, registerMs } = this.scale;
     const startMs = performance.now();
     await this.#register(SAMPLE);
@@ -73,20 +54,29 @@ export class Rig {
     const affordable = Math.floor(registerMs / eachMs);
     const count = Math.min(wanted, Math.max(accountsMin, affordable));
     this.print(
-      `${eachMs.toFixed(1)} ms for an account (its password is hashed): registering ${count} of ${wanted} wanted`,
+      `  ${eachMs.toFixed(1)} ms for an account (its password is hashed): registering ${count} of ${wanted} wanted`,
     );
     await this.#register(count - SAMPLE);
     await this.restart();
   }
 
-  /** A fresh process on the same data, pinned. */
-  async restart(): Promise<void> {
-    await this.#server?.stop();
-    await this.#start(SERVER_CORE);
+  /** Fresh processes on the same data. */
+  restart(): Promise<void> {
+    return this.deployment.restart();
   }
 
-  stats(): Promise<ProcessStats> {
-    return processStats(this.server.pid);
+  /** What a measurement has to know of the server. */
+  watched(): { readonly processes: ReadonlyMap<string, number>; readonly sparing: boolean } {
+    return { processes: this.processes(), sparing: this.deployment.name === 'cluster' };
+  }
+
+  /** Of each process now. */
+  statsOfEach(): Promise<ReadonlyMap<string, ProcessStats>> {
+    return statsOf(this.processes());
+  }
+
+  async stats(): Promise<ProcessStats> {
+    return total(await this.statsOfEach());
   }
 
   /** Opens sessions over the accounts in turn: with fewer accounts than sessions, each has several devices. */
@@ -123,28 +113,17 @@ export class Rig {
   }
 
   async close(): Promise<void> {
-    this.#rest?.close();
-    await this.#server?.stop();
-  }
-
-  async #start(cores: string): Promise<void> {
-    if (this.#port === 0) this.#port = await freePort();
-    this.#server = await ServerProcess.start({
-      entry: this.entry,
-      dataDir: this.dataDir,
-      port: this.#port,
-      output: this.output,
-      ...(pinThisProcess() ? { cores } : {}),
-    });
-    this.#rest ??= new RestClient(this.#server.url, { connectionsMax: CONNECT_AT_ONCE });
+    for (const rest of this.#rests) rest.close();
+    await this.deployment.close();
   }
 
   async #register(count: number): Promise<void> {
     const from = this.#accounts.length;
-    const wanted = Array.from({ length: Math.max(0, count) }, (_none, index) => `bench-${from + index}`);
-    const made = await mapBounded(wanted, REGISTER_AT_ONCE, (username) =>
-      Account.register(this.rest, { username, password: this.#password }),
-    );
+    const wanted = Array.from({ length: Math.max(0, count) }, (_none, index) => from + index);
+    const made = await mapBounded(wanted, REGISTER_AT_ONCE, (index) => {
+      const rest = this.#rests[index % this.#rests.length] ?? this.rest;
+      return Account.register(rest, { username: `bench-${index}`, password: this.#password });
+    });
     this.#accounts.push(...made);
   }
 }

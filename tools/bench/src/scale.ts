@@ -4,6 +4,8 @@ export interface Scale {
   readonly accounts: number;
   readonly accountsMin: number;
   readonly registerMs: number;
+  /** Of load that is not measured, before the first row. */
+  readonly warmMs: number;
   readonly stepMs: number;
   readonly slowStepMs: number;
   readonly pairs: number;
@@ -24,6 +26,7 @@ export const FULL: Scale = {
   accounts: 10_000,
   accountsMin: 1_000,
   registerMs: 150_000,
+  warmMs: 0,
   stepMs: 8_000,
   slowStepMs: 20_000,
   pairs: 200,
@@ -44,6 +47,7 @@ export const QUICK: Scale = {
   accounts: 250,
   accountsMin: 250,
   registerMs: 15_000,
+  warmMs: 0,
   stepMs: 2_000,
   slowStepMs: 5_000,
   pairs: 50,
@@ -59,3 +63,22 @@ export const QUICK: Scale = {
   fetches: 20,
   starts: 3,
 };
+
+/** The same on a cluster, whose rates are others. */
+export function onCluster(scale: Scale): Scale {
+  if (scale === QUICK)
+    return {
+      ...QUICK,
+      warmMs: 20_000,
+      directRates: [500, 1_000, 2_000],
+      roomRates: [20, 50],
+      hotRates: [1_000, 3_000],
+    };
+  return {
+    ...scale,
+    warmMs: 60_000,
+    directRates: [200, 500, 1_000, 1_500, 2_000, 2_500, 3_000, 4_000],
+    roomRates: [10, 20, 50, 75, 100, 150, 200],
+    hotRates: [1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 8_000],
+  };
+}

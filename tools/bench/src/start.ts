@@ -3,16 +3,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { pinThisProcess, SERVER_CORE } from './cores.js';
+import { pinGenerator, SERVER_CORE } from './cores.js';
 import type { Rig } from './rig.js';
 import { textOf } from './marker.js';
 import type { Figure } from './targets.js';
 import { median } from './traffic.js';
 
 /** From the start of the process on no data at all to the first acknowledged message of a new user. */
-export async function measureStart(rig: Rig): Promise<Figure[]> {
+export async function measureStart(entry: string, rig: Pick<Rig, 'scale' | 'print'>): Promise<Figure[]> {
   const seconds: number[] = [];
-  for (let at = 0; at < rig.scale.starts; at += 1) seconds.push(await startOnce(rig.entry));
+  for (let at = 0; at < rig.scale.starts; at += 1) seconds.push(await startOnce(entry));
   rig.print(`  ${seconds.length} starts: ${seconds.map((one) => one.toFixed(2)).join(', ')} s`);
   return [{ name: 'start', value: median(seconds), note: 'two registrations included' }];
 }
@@ -27,7 +27,7 @@ async function startOnce(entry: string): Promise<number> {
     entry,
     dataDir,
     port,
-    ...(pinThisProcess() ? { cores: SERVER_CORE } : {}),
+    ...(pinGenerator('own core') ? { cores: SERVER_CORE } : {}),
   });
   const rest = new RestClient(server.url);
   try {

@@ -10,6 +10,7 @@ function result(ratePerSecond: number, p99Ms: number, more: Partial<TrafficResul
   return {
     ...{ ratePerSecond, durationMs: 1_000, sent: 10, acknowledged: 10, expected: 20, delivered: 20 },
     ...{ ack: latency(1), delivery: latency(p99Ms), last: latency(p99Ms), server: stats, generator: stats },
+    processes: new Map([['server', stats]]),
     ...more,
   };
 }

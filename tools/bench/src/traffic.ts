@@ -1,13 +1,7 @@
-import {
-  Histogram,
-  type LatencySummary,
-  openLoop,
-  type ProcessStats,
-  processStats,
-  type RawSession,
-} from '@parley/load';
+import { Histogram, type LatencySummary, openLoop, type ProcessStats, type RawSession } from '@parley/load';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { statsOf, total, usedBetween } from './deployment.js';
 import { markerOf, textOf } from './marker.js';
 
 /** Who sends a message, where, and how many sessions must receive it. */
@@ -23,7 +17,10 @@ export interface Load {
   /** After the last arrival: what has not come by then has failed. */
   readonly graceMs: number;
   readonly senderOf: (index: number) => Sender;
-  readonly serverPid: number;
+  /** The generator shares its cores with the server, and leaves them alone while it waits. */
+  readonly sparing?: boolean;
+  /** Of the server, by name. */
+  readonly processes: ReadonlyMap<string, number>;
 }
 
 export interface TrafficResult {
@@ -38,11 +35,15 @@ export interface TrafficResult {
   readonly delivery: LatencySummary;
   /** When the last of a message's receivers had it. */
   readonly last: LatencySummary;
+  /** All processes of the server. */
   readonly server: ProcessStats;
+  /** Each of them. */
+  readonly processes: ReadonlyMap<string, ProcessStats>;
   readonly generator: ProcessStats;
 }
 
 const POLL_MS = 5;
+const GENERATOR = 'generator';
 
 /**
  * Sends at a fixed rate through open sessions and watches what comes back. The sessions' events must be handed to
@@ -63,23 +64,27 @@ export class Traffic {
     this.#run += 1;
     const run = new Run(this.#run, Math.round((load.ratePerSecond * load.durationMs) / 1_000));
     this.#current = run;
-    const [serverBefore, generatorBefore] = await stats(load.serverPid);
+    const watched = new Map([...load.processes, [GENERATOR, process.pid]]);
+    const before = await statsOf(watched);
     const sent = await openLoop({
       ratePerSecond: load.ratePerSecond,
       durationMs: load.durationMs,
+      sparing: load.sparing ?? false,
       fire: (index, dueMs) => run.send(index, dueMs, load.senderOf(index)),
     });
     const deadline = performance.now() + load.graceMs;
     while (!run.complete(sent) && performance.now() < deadline) await sleep(POLL_MS);
-    const [serverAfter, generatorAfter] = await stats(load.serverPid);
+    const used = usedBetween(before, await statsOf(watched));
+    const processes = new Map([...used].filter(([name]) => name !== GENERATOR));
     this.#current = undefined;
     return {
       ratePerSecond: load.ratePerSecond,
       durationMs: load.durationMs,
       sent,
       ...run.result(),
-      server: used(serverBefore, serverAfter),
-      generator: used(generatorBefore, generatorAfter),
+      server: total(processes),
+      processes,
+      generator: total(used, (name) => name === GENERATOR),
     };
   }
 }
@@ -171,18 +176,14 @@ export function rateNote(best: TrafficResult | undefined, rates: readonly number
   return best !== undefined && best.ratePerSecond === rates.at(-1) ? `${note}; no higher rate was tried` : note;
 }
 
-export function cpuPer100kDeliveries({ server, delivered }: TrafficResult): number {
-  return delivered === 0 ? Number.NaN : (server.cpuSeconds / delivered) * 100_000;
+/** Of the processes that deliver. */
+export function cpuPer100kDeliveries(
+  { processes, delivered }: Pick<TrafficResult, 'processes' | 'delivered'>,
+  delivers: (process: string) => boolean,
+): number {
+  return delivered === 0 ? Number.NaN : (total(processes, delivers).cpuSeconds / delivered) * 100_000;
 }
 
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-function stats(serverPid: number): Promise<[ProcessStats, ProcessStats]> {
-  return Promise.all([processStats(serverPid), processStats(process.pid)]);
-}
-
-function used(before: ProcessStats, after: ProcessStats): ProcessStats {
-  return { cpuSeconds: after.cpuSeconds - before.cpuSeconds, rssBytes: after.rssBytes };
 }

@@ -32,6 +32,9 @@ export interface ClusterOptions {
   readonly onLine?: (name: string, line: LogLine | string) => void;
 }
 
+/** An engine that is not there is waited for 30 s by the service itself. */
+const START_WITHIN_MS = 90_000;
+
 const program = (app: string): string => fileURLToPath(new URL(`../../../apps/${app}/dist/main.js`, import.meta.url));
 
 /** The services as processes of this machine, each on its own; what dies is started again. */
@@ -51,8 +54,7 @@ export class Cluster {
     const cluster = new Cluster(options);
     await cluster.#migrate();
     try {
-      for (const service of SERVICES) await cluster.scale(service, (options.counts ?? COUNTS)[service]);
-      await Promise.all(cluster.all.map(({ ready }) => ready));
+      await Promise.all(SERVICES.map((service) => cluster.scale(service, (options.counts ?? COUNTS)[service])));
     } catch (error) {
       await cluster.stop();
       throw error;
@@ -81,10 +83,10 @@ export class Cluster {
     return this.#gatewayPorts.slice(0, this.of('gateway').length).map((port) => `http://127.0.0.1:${port}`);
   }
 
-  /** Internal addresses (health, metrics) of every process that has said its own. */
+  /** Internal addresses (health, metrics) of every process. */
   async internalUrls(): Promise<ReadonlyMap<string, string>> {
     const lines = await Promise.all(this.all.map(async ({ name, ready }) => [name, await ready] as const));
-    return new Map(lines.map(([name, line]) => [name, `http://127.0.0.1:${String(line['internalPort'])}`]));
+    return new Map(lines.map(([name, line]) => [name, `http://127.0.0.1:${line.internalPort}`]));
   }
 
   /** So many of a service; those that are too many drain and end. Resolves when the new ones are ready. */
@@ -97,7 +99,7 @@ export class Cluster {
       processes.push(process);
       added.push(process);
     }
-    await Promise.all(added.map((process) => process.start()));
+    await Promise.all(added.map((process) => within(START_WITHIN_MS, process.start(), process.name)));
     await Promise.all(processes.splice(count).map((process) => process.stop()));
   }
 
@@ -141,5 +143,17 @@ export class Cluster {
 
   #migrate(): Promise<void> {
     return migrate(program('admin'), this.#environment(), this.#options.onLine ?? (() => undefined));
+  }
+}
+
+async function within<T>(ms: number, promise: Promise<T>, name: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${name} was not ready within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -15,8 +15,13 @@ import { logPrinter } from './log-printer.js';
 const PAUSE_MS = 6_000;
 const ENGINE_DOWN_MS = 2_000;
 
+/** Redis carries frames to rooms; without Cassandra a room whose members changed cannot be told who they are. */
+const LOSSY: ReadonlySet<EngineName> = new Set(['redis', 'cassandra']);
+
 interface Fault {
   readonly name: string;
+  /** It takes away what carries live events to those who are connected. */
+  readonly lossy?: boolean;
   /** Does it all, and resolves when everything is as before. */
   readonly inject: (cluster: Cluster, stack: Stack) => Promise<void>;
 }
@@ -65,10 +70,12 @@ function faults(): readonly Fault[] {
     ...SERVICES.map((service) => ({ name: `kill -9 ${service}`, inject: (of: Cluster) => killEach(of, service) })),
     ...ENGINES.map((engine) => ({
       name: `kill -9 ${engine}`,
+      lossy: LOSSY.has(engine),
       inject: (_of: Cluster, its: Stack) => killEngine(its, engine),
     })),
     ...ENGINES.map((engine) => ({
       name: `stop ${engine}`,
+      lossy: LOSSY.has(engine),
       inject: (_of: Cluster, its: Stack) => pauseEngine(its, engine),
     })),
   ];
@@ -81,6 +88,7 @@ async function under(fault: Fault): Promise<ReplayReport> {
   const report = await replay({
     url: balancer.url,
     speed: options.speed === 'max' ? 'max' : Number(options.speed),
+    lossy: fault.lossy === true,
     logs,
     onProgress({ phase, done, total }) {
       if (injecting === undefined && phase === 'playing' && done >= total / 4) {
@@ -124,6 +132,8 @@ function printTable(): void {
     'leaked',
     'altered',
     'failed',
+    'unreach.',
+    'unreach.',
   ];
   const rows = results.map(({ fault, report: { conversations }, tookMs }) => {
     const sum = (of: (one: (typeof conversations)[number]) => number): string =>
@@ -138,6 +148,7 @@ function printTable(): void {
         sum(({ verdict }) => verdict.counts[kind]),
       ),
       sum(({ failures }) => failures.length),
+      sum(({ verdict }) => verdict.unreachable),
       Math.max(...conversations.map(({ sendToAck }) => sendToAck.maxMs)).toFixed(0),
       (tookMs / 1_000).toFixed(0),
     ];

@@ -21,6 +21,15 @@ export interface ServiceProcessOptions {
   readonly onLine: (name: string, line: LogLine | string) => void;
 }
 
+/** What a service says to whoever has started it, once it takes traffic. */
+export interface Ready {
+  readonly ready: true;
+  readonly internalPort: number;
+}
+
+const isReady = (message: unknown): message is Ready =>
+  typeof message === 'object' && message !== null && 'ready' in message && 'internalPort' in message;
+
 export interface LogLine {
   readonly level: string;
   readonly time: string;
@@ -37,7 +46,7 @@ export class ServiceProcess {
   #restarts = 0;
   #delayMs = RESTART_FIRST_MS;
   #timer: NodeJS.Timeout | undefined;
-  #ready = Promise.withResolvers<LogLine>();
+  #ready = Promise.withResolvers<Ready>();
   #isReady = false;
 
   constructor(options: ServiceProcessOptions) {
@@ -62,12 +71,12 @@ export class ServiceProcess {
     return this.#restarts;
   }
 
-  /** Resolves with the line in which it says so, of the process that runs now or the next one. */
-  get ready(): Promise<LogLine> {
+  /** Resolves when the process that runs now, or the next one, takes traffic. */
+  get ready(): Promise<Ready> {
     return this.#ready.promise;
   }
 
-  start(): Promise<LogLine> {
+  start(): Promise<Ready> {
     this.#wanted = true;
     this.#spawn();
     return this.#ready.promise;
@@ -108,20 +117,21 @@ export class ServiceProcess {
     if (this.#isReady) this.#renewReady();
     const command = [process.execPath, ...nodeFlags, entry];
     const [program = '', ...args] = cores === undefined ? command : ['taskset', '-c', cores, ...command];
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, ...env } });
     const startedMs = performance.now();
     this.#child = child;
     stopWithThisProcess.add(child);
     for (const stream of [child.stdout, child.stderr]) {
+      if (stream === null) continue;
       createInterface({ input: stream }).on('line', (text) => {
-        const line = parseLine(text);
-        onLine(name, line);
-        if (typeof line !== 'string' && line.msg === 'ready') {
-          this.#isReady = true;
-          this.#ready.resolve(line);
-        }
+        onLine(name, parseLine(text));
       });
     }
+    child.on('message', (message) => {
+      if (!isReady(message)) return;
+      this.#isReady = true;
+      this.#ready.resolve(message);
+    });
     this.#exited = new Promise((resolve) => {
       const ended = (code: number | null): void => {
         stopWithThisProcess.delete(child);
@@ -155,7 +165,7 @@ export class ServiceProcess {
 
   #renewReady(): void {
     this.#isReady = false;
-    this.#ready = Promise.withResolvers<LogLine>();
+    this.#ready = Promise.withResolvers<Ready>();
     this.#ready.promise.catch(() => undefined);
   }
 }

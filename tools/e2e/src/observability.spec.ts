@@ -30,6 +30,7 @@ const Export = z.object({
 });
 interface Span {
   readonly traceId: string;
+  readonly name: string;
   readonly service: string | undefined;
 }
 
@@ -56,8 +57,8 @@ async function settings() {
 
 function collect(body: string): void {
   for (const { scopeSpans } of Export.parse(JSON.parse(body)).resourceSpans) {
-    for (const { traceId, attributes } of scopeSpans.flatMap((scope) => scope.spans)) {
-      spans.push({ traceId, service: attributes.find(({ key }) => key === 'parley.service')?.value.stringValue });
+    for (const { traceId, name, attributes } of scopeSpans.flatMap((scope) => scope.spans)) {
+      spans.push({ traceId, name, service: attributes.find(({ key }) => key === 'parley.service')?.value.stringValue });
     }
   }
 }
@@ -69,6 +70,11 @@ scenarioWithOwnServer('what operators see', 'it needs the internal port and a co
   });
   const servicesOf = (traceId: string) =>
     new Set(spans.filter((span) => span.traceId === traceId).map(({ service }) => service));
+
+  const stepsOf = (traceId: string) =>
+    new Set(
+      spans.filter((span) => span.traceId === traceId).map(({ service, name }) => `${service ?? 'unknown'} ${name}`),
+    );
 
   it('is health and readiness, on the internal port', async () => {
     for (const path of ['/healthz', '/readyz']) {
@@ -119,10 +125,13 @@ scenarioWithOwnServer('what operators see', 'it needs the internal port and a co
     spans.length = 0;
     await phone.say(id, '1', 'traced');
     await laptop.next('message.new');
-    const services = ['chat', 'routing', 'delivery'];
+    const steps = [
+      ...['chat message.send', 'routing look up', 'routing append to log', 'routing accept message', 'routing publish'],
+      ...['delivery wait on the bus', 'delivery fan out', 'delivery push', 'chat deliver to sessions'],
+    ];
     await eventually(
-      async () => spans.map(({ traceId }) => [...servicesOf(traceId)]),
-      (traces) => traces.some((found) => services.every((service) => found.includes(service))),
+      async () => spans.map(({ traceId }) => stepsOf(traceId)),
+      (traces) => traces.some((found) => steps.every((step) => found.has(step))),
     );
   });
 

@@ -31,6 +31,8 @@ export interface ConversationReplay {
   readonly inFlightMax: number;
   readonly backoff: Backoff;
   readonly onProgress: () => void;
+  /** Live events may be lost in this run (see ConversationHistory). */
+  readonly lossy: boolean;
 }
 
 export interface ConversationReport {
@@ -228,7 +230,7 @@ export class ConversationPlay {
     const clients = await mapBounded(everyone, REREAD_AT_ONCE, async ({ client }) =>
       client.history(await client.reread()),
     );
-    const verdict = checkHistory({ log, ownerId: owner.client.userId, clients });
+    const verdict = checkHistory({ log, ownerId: owner.client.userId, clients, lossy: this.#play.lossy });
     const entries: Record<string, number> = {};
     for (const { kind } of log) entries[kind] = (entries[kind] ?? 0) + 1;
     const total = (of: (client: ReplayClient) => number): number =>

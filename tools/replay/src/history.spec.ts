@@ -177,6 +177,14 @@ describe('checkHistory', () => {
     expect([hole.unreachable, hole.counts.lost]).toEqual([0, 2]);
   });
 
+  it('excuses the same where live events may be lost, and nobody who stays', () => {
+    const lossy = (who: ClientHistory) => checkHistory({ ...history([who]), lossy: true });
+    const left = lossy(bob({ shown: [3, 4], sends: [] }));
+    expect([left.unreachable, left.counts.lost]).toEqual([2, 0]);
+    expect(checkHistory(history([bob({ shown: [3, 4], sends: [] })])).counts.lost).toBe(2);
+    expect(lossy(ann({ shown: [1, 2, 3], sends: [] })).counts.lost).toBeGreaterThan(0);
+  });
+
   it('expects an edit that was made within the membership of a message from before it', () => {
     const edit = entry({ ...common(8, 'ann'), kind: 'edit', targetSeq: 2, content: { type: 'text', text: 'later' } });
     const log = LOG.map((one) => (one.seq === 3 ? member(3, 'added', 'eve') : one.seq === 6 ? message(6, 'ann') : one));

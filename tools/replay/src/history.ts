@@ -42,6 +42,11 @@ export interface ConversationHistory {
   readonly log: readonly LogEntry[];
   readonly ownerId: string;
   readonly clients: readonly ClientHistory[];
+  /**
+   * Something that carries live events was down during the run, and may have lost some. Everybody notices by the jump in
+   * `seq` and fetches; only whoever was leaving just then may not ask any more. Such entries are counted as unreachable.
+   */
+  readonly lossy?: boolean;
 }
 
 export const VIOLATIONS = ['lost', 'duplicated', 'reordered', 'leaked', 'altered'] as const;
@@ -100,7 +105,7 @@ export function checkHistory(history: ConversationHistory): Verdict {
   const sameAsLog = comparator(bySeq);
   for (const client of history.clients) {
     const own = intervals.get(client.userId) ?? [];
-    const scope: Scope = { client, own, bySeq, found, sameAsLog };
+    const scope: Scope = { client, own, bySeq, found, sameAsLog, lossy: history.lossy === true };
     checkSends(scope, history.log);
     checkShown(scope, history.log);
     checkLive(scope);
@@ -117,6 +122,7 @@ interface Scope {
   readonly bySeq: ReadonlyMap<number, LogEntry>;
   readonly found: Findings;
   readonly sameAsLog: (entry: LogEntry) => boolean;
+  readonly lossy: boolean;
 }
 
 class Findings {
@@ -203,7 +209,7 @@ function checkSends({ client, bySeq, found }: Scope, log: readonly LogEntry[]): 
   }
 }
 
-function checkShown({ client, own, bySeq, found }: Scope, log: readonly LogEntry[]): void {
+function checkShown({ client, own, bySeq, found, lossy }: Scope, log: readonly LogEntry[]): void {
   let highest = 0;
   const shown = new Set<number>();
   for (const seq of client.shown) {
@@ -218,7 +224,7 @@ function checkShown({ client, own, bySeq, found }: Scope, log: readonly LogEntry
   for (const { seq } of log) {
     if (!visible(own, seq) || shown.has(seq)) continue;
     // The end of a membership that ended while the client was away: it may not ask for it any more.
-    const excused = client.awayWhileLeaving && last !== undefined && last.left !== Infinity && seq > highest;
+    const excused = (client.awayWhileLeaving || lossy) && last !== undefined && last.left !== Infinity && seq > highest;
     if (excused) found.unreachable += 1;
     else found.add('lost', client.name, seq, 'never shown');
   }

@@ -21,6 +21,8 @@ export interface ReplayOptions {
   /** Begins every username; differs from run to run, so that a server can be used again. At most 10 characters. */
   readonly run?: string;
   readonly random?: () => number;
+  /** What carries live events goes down during the run. */
+  readonly lossy?: boolean;
   readonly onProgress?: (progress: ReplayProgress) => void;
 }
 
@@ -71,6 +73,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
           inFlightMax: options.inFlightMax ?? IN_FLIGHT_MAX,
           backoff,
           onProgress,
+          lossy: options.lossy ?? false,
         }),
       );
     });
