@@ -54,6 +54,18 @@ test-cluster: build ## Conformance of every adapter on the real engines, and the
 faults-cluster: build ## Replay over a cluster while each app and each engine is killed in turn
 	@node tools/cluster/dist/faults.js $(ARGS)
 
+.PHONY: failure-policy
+failure-policy: build ## Each cell of docs/failure-policy.md, the engine killed and the engine stopped
+	@node tools/ci/failure-policy.mjs $(ARGS)
+
+.PHONY: scale-out
+scale-out: build ## Routing 1 to 3 and chat 1 to 3 instances under load
+	@node tools/cluster/dist/scale-out.js $(ARGS)
+
+.PHONY: trace
+trace: build ## The way of one message over a cluster, hop by hop
+	@node tools/cluster/dist/trace.js $(ARGS)
+
 .PHONY: test
 test: build ## Check formatting, lint, types, protocol; run all tests that need nothing else on the machine
 	@node tools/ci/test.mjs

@@ -96,6 +96,8 @@ class RecentReads {
   async read(id: ConversationId, range: Parameters<ConversationLog['read']>[1]) {
     const recent = await this.#ask(() => this.cache.recent(id, { after: range.after, limit: range.limit }));
     if (recent == null || range.after + 1 < recent.firstSeq) return undefined;
+    // Of a position that the cache has not heard of yet, that there is nothing would be wrong.
+    if (range.upTo !== undefined && recent.head.seq < range.upTo) return undefined;
     return recent.entries.filter(({ entry }) => entry.seq <= (range.upTo ?? Infinity));
   }
 

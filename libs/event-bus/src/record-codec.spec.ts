@@ -39,7 +39,7 @@ describe('the wire form of records', () => {
       originSessionId: 's_1' as SessionId,
       traceparent: '00-1-2-01',
     });
-    const record = messages([odd, published(2, 'plain')]);
+    const record = { ...messages([odd, published(2, 'plain')]), publishedAtMs: 8 };
     const [value] = encodeValue('messages', record);
     expect(decodeValue('messages', WIRE_VERSION, value ?? Buffer.alloc(0))).toEqual(record);
   });

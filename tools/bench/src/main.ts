@@ -27,11 +27,11 @@ const print = (line: string): void => {
 /** In the order in which they are measured; each row gives some of the figures. */
 const ROWS = {
   start: (rig: Rig): Promise<Figure[]> => measureStart(options.server, rig),
-  idle: measureIdleAndBigRoom,
   direct: measureDirect,
   room: measureRoom,
   hot: measureHot,
   fetch: measureFetch,
+  idle: measureIdleAndBigRoom,
 } as const satisfies Record<string, (rig: Rig) => Promise<Figure[]>>;
 type RowName = keyof typeof ROWS;
 const isRow = (name: string): name is RowName => Object.hasOwn(ROWS, name);
@@ -86,7 +86,10 @@ const startMs = performance.now();
 const rigs = new Map<DeploymentName, Rig>();
 // Everything that was started ends with this process; what a signal finds of a cluster is stopped in order.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void closeAll().finally(() => process.exit(130)));
+  process.once(signal, () => {
+    printFigures();
+    void closeAll().finally(() => process.exit(130));
+  });
 }
 
 const figures: Measured[] = [];
@@ -124,11 +127,7 @@ try {
   await closeAll();
 }
 
-print('');
-for (const figure of figures) print(figureLine(figure, !options.quick));
-print(
-  `${((performance.now() - startMs) / 1_000).toFixed(0)} s${options.quick ? ', quick: sizes and times are not the targets’' : ''}`,
-);
+printFigures();
 if (options.json !== undefined) {
   const rows = figures.map((figure) => ({
     ...figure,
@@ -141,6 +140,13 @@ if (options.json !== undefined) {
   );
 }
 process.exit(failures.length === 0 ? 0 : 1);
+
+function printFigures(): void {
+  print('');
+  for (const figure of figures) print(figureLine(figure, !options.quick));
+  const seconds = ((performance.now() - startMs) / 1_000).toFixed(0);
+  print(`${seconds} s${options.quick ? ', quick: sizes and times are not the targets’' : ''}`);
+}
 
 async function measure(name: RowName, rig: Rig): Promise<void> {
   const on = rig.deployment.name;
