@@ -4,8 +4,8 @@ export default {
   testEnvironmentOptions: { customExportConditions: ['@parley/source', 'node', 'node-addons'] },
   roots: ['<rootDir>/apps', '<rootDir>/libs', '<rootDir>/tools'],
   testMatch: ['**/src/**/*.spec.ts'],
-  // Those need the engines: jest.cluster.config.mjs.
-  testPathIgnorePatterns: ['/node_modules/', '\\.cluster\\.spec\\.ts$'],
+  // Those need the engines: jest.cluster.config.mjs, jest.faults.config.mjs.
+  testPathIgnorePatterns: ['/node_modules/', '\\.(cluster|faults)\\.spec\\.ts$'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   modulePathIgnorePatterns: ['/dist/'],

@@ -43,6 +43,21 @@ deadLetters
     await replayLetters(process.env, options, print);
   });
 
+program
+  .command('simulate-reconnect')
+  .description('What happens when a chat server dies: arrivals each 100 ms, the fullest server, when all are back')
+  .option('--clients <count>', 'that lose their server', count, 50_000)
+  .option('--servers <count>', 'that remain', count, 3)
+  .option('--capacity <count>', 'sessions that each of them takes', count, 60_000)
+  .option('--connections <count>', 'sessions that each of them has', count, 40_000)
+  .option('--gateways <count>', 'that assign', count, 3)
+  .option('--handshakes <count>', 'sessions that a server opens a second', count, 2_000)
+  .option('--assignments <count>', 'that a gateway makes a second', count, 3_000)
+  .action(async (options) => {
+    const { simulate } = await import('./reconnect.js');
+    simulate(options, print);
+  });
+
 try {
   await program.parseAsync();
 } catch (error) {
