@@ -100,6 +100,8 @@ export async function runService(definition: ServiceDefinition): Promise<void> {
     }
     process.on('SIGTERM', () => stop('SIGTERM', 0));
     process.on('SIGINT', () => stop('SIGINT', 0));
+    // Whoever started this process with a channel to it, and looks after it, has died.
+    process.on('disconnect', () => stop('its runner is gone', 1));
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(error instanceof ConfigError ? EXIT_CONFIG : 1);
