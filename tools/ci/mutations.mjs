@@ -123,7 +123,9 @@ async function copyOf(root) {
   for (const name of COPIED) {
     await cp(join(root, name), join(folder, name), {
       recursive: true,
-      filter: (path) => !skip.test(path.slice(root.length)),
+      // The log's thread runs what is compiled of the contracts.
+      filter: (path) =>
+        !skip.test(path.slice(root.length)) || path.slice(root.length).startsWith('/libs/contracts/dist'),
     });
   }
   // The configuration names this folder as a root.

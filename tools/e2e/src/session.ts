@@ -4,6 +4,30 @@ import { io, type Socket } from 'socket.io-client';
 import { Recorder } from './recorder.js';
 
 const ACK_WITHIN_MS = 10_000;
+const CLOSE_WITHIN_MS = 5_000;
+
+/** Connections that were closed and have not ended yet: a poll has to come back first. */
+const closing = new Set<Promise<void>>();
+
+/** Resolves when none is left of the connections that were closed; a spec must not end before. */
+export async function connectionsEnded(): Promise<void> {
+  await Promise.all(closing);
+}
+
+function close(socket: Socket): void {
+  const { engine } = socket.io;
+  if (engine !== undefined && engine.readyState !== 'closed') {
+    const ended = new Promise<void>((resolve) => {
+      const late = setTimeout(resolve, CLOSE_WITHIN_MS);
+      engine.once('close', () => {
+        clearTimeout(late);
+        resolve();
+      });
+    }).then(() => void closing.delete(ended));
+    closing.add(ended);
+  }
+  socket.close();
+}
 
 export interface SessionAddress {
   readonly url: string;
@@ -48,7 +72,7 @@ export class Session extends Recorder {
     const session = new Session(name, socket);
     const refused = new Promise<never>((_resolve, reject) => {
       socket.once('connect_error', (error) => {
-        socket.close();
+        close(socket);
         reject(error);
       });
     });
@@ -81,6 +105,6 @@ export class Session extends Recorder {
   }
 
   close(): void {
-    this.socket.close();
+    close(this.socket);
   }
 }

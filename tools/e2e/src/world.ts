@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 
 import { Person } from './person.js';
 import { OUTSIDE_URL, Server } from './server.js';
+import { connectionsEnded } from './session.js';
 
 /** Settings of the server, asked for when it starts. */
 type Environment = () => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>;
@@ -54,6 +55,7 @@ export class World {
 
   async close(): Promise<void> {
     const violations = this.#people.flatMap((person) => person.leave());
+    await connectionsEnded();
     const errors = (this.#server?.logged('error') ?? []).map(({ msg, err }) => `${msg}: ${reasonOf(err)}`);
     const failures = [...new Set(errors)].slice(0, 5);
     await this.#server?.stop();
