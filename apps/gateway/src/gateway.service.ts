@@ -158,7 +158,11 @@ export class GatewayService {
     const directory = this.#directory;
     const nowMs = (): number => context.clock.now();
     const newId = (): string => nanoid();
-    const announce: Announcer['announce'] = (record) => this.#announcer.announce(record);
+    const announce: Announcer['announce'] = (record) => {
+      // The others hear of it by the bus; whoever asks here next is refused at once.
+      if (record.kind === 'session.ended') authenticator.invalidate(record.userId);
+      return this.#announcer.announce(record);
+    };
     const shared = { directory, publish: announce, nowMs, newId };
 
     const passwords = await Passwords.open();
