@@ -2,6 +2,7 @@ import {
   type ChannelMembership,
   type ConversationId,
   type DirectoryLink,
+  isUnavailable,
   ParleyError,
   type RoomPush,
   type Seq,
@@ -176,7 +177,7 @@ export class Rooms {
       room.checking = null;
       for (const push of waiting) this.deliver(push);
     } catch (error) {
-      const away = error instanceof ParleyError && error.code === 'unavailable';
+      const away = isUnavailable(error);
       if (away && attempt < CHECK_ATTEMPTS_MAX && this.#rooms.get(conversationId) === room) {
         const again = (): void => void this.#check(conversationId, room, memberSeq, attempt + 1);
         this.context.clock.after(CHECK_RETRY_MS, again);

@@ -2,7 +2,7 @@ import {
   DEFAULT_WORKSPACE,
   type DeviceId,
   type InstanceId,
-  ParleyError,
+  isUnavailable,
   type SessionId,
   type SessionRecord,
   type UserId,
@@ -196,7 +196,7 @@ export class Sessions {
   }
 
   readonly #withoutRegistry = (error: unknown): void => {
-    if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+    if (!isUnavailable(error)) throw error;
     this.context.log.warn({ err: error }, 'a session opened without the registry');
   };
 

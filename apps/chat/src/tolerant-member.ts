@@ -1,4 +1,4 @@
-import { ParleyError } from '@parley/contracts';
+import { isUnavailable } from '@parley/contracts';
 import type { FrameBusMember } from '@parley/frame-bus';
 import { Outage, type ServiceContext } from '@parley/service-kit';
 
@@ -15,7 +15,7 @@ export function tolerant(
 ): FrameBusMember {
   const outage = new Outage(clock, OUTAGE_MS);
   const away = (error: unknown): void => {
-    if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+    if (!isUnavailable(error)) throw error;
     if (!outage.known) log.warn({ err: error }, 'rooms open without the bus');
     outage.began();
   };

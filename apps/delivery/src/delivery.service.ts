@@ -4,8 +4,8 @@ import {
   type DeliveryLink,
   type DirectoryLink,
   type DirectoryRecord,
+  isUnavailable,
   type MessagesRecord,
-  ParleyError,
   type PublishedEntry,
   type Seq,
   seq,
@@ -129,7 +129,7 @@ export class DeliveryService implements DeliveryLink {
         addressed.push(...(await this.#address(record, next, via)));
       } catch (error) {
         // Others do not wait for a conversation of which the directory cannot tell the members now.
-        if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+        if (!isUnavailable(error)) throw error;
         failures.push(error);
         next.delete(record.conversationId);
       }

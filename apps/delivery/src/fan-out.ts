@@ -2,9 +2,9 @@ import {
   type ConversationId,
   type DirectoryLink,
   type Frame,
+  isUnavailable,
   MENTION_ALL,
   type MessagesRecord,
-  ParleyError,
   type PublishedEntry,
   type RoomPush,
   type Seq,
@@ -33,8 +33,6 @@ export interface FanOutPorts {
 /** Who gets what of an entry: on write by name, on read through the channel's room. */
 export class FanOut {
   readonly #framesAway: Outage;
-  /** Until then what goes over the bus goes by call as well: chat servers may not have joined their rooms again. */
-  #framesDoubtfulUntilMs = 0;
 
   constructor(
     private readonly ports: FanOutPorts,
@@ -116,8 +114,8 @@ export class FanOut {
    */
   async #toRoom(pushes: readonly RoomPush[]): Promise<void> {
     const left = this.#framesAway.known ? pushes : await this.#publish(pushes);
-    const doubtful = this.ports.context.clock.now() < this.#framesDoubtfulUntilMs;
-    const byCall = doubtful ? pushes : left;
+    // By call as well for a while: chat servers may not have joined their rooms again.
+    const byCall = this.#framesAway.metWithin(FRAMES_DOUBTFUL_MS) ? pushes : left;
     if (byCall.length > 0) await this.outbox.sendRoom(byCall);
   }
 
@@ -133,10 +131,9 @@ export class FanOut {
       const outcome = outcomes[index];
       if (outcome?.status !== 'rejected') return false;
       const error: unknown = outcome.reason;
-      if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+      if (!isUnavailable(error)) throw error;
       if (!this.#framesAway.known) context.log.warn({ err: error }, 'the frame bus is away');
       this.#framesAway.began();
-      this.#framesDoubtfulUntilMs = context.clock.now() + FRAMES_DOUBTFUL_MS;
       return true;
     });
   }

@@ -3,7 +3,7 @@ import {
   type ChatServerLink,
   type InboxRecord,
   type InstanceId,
-  ParleyError,
+  isUnavailable,
   type RoomPush,
   type SessionRecord,
   type UserId,
@@ -43,8 +43,6 @@ export interface OutboxPorts {
  */
 export class Outbox {
   readonly #registryAway: Outage;
-  /** Until then the registry is not believed: it may have come back empty, and chat servers tell it again. */
-  #registryDoubtfulUntilMs = 0;
 
   constructor(private readonly ports: OutboxPorts) {
     this.#registryAway = new Outage(ports.context.clock);
@@ -102,15 +100,14 @@ export class Outbox {
 
   /** Who is where; null while the registry is away: then every chat server is asked, and drops what is not its own. */
   async #lookup(workspaceId: WorkspaceId, userIds: readonly UserId[]) {
-    const { clock } = this.ports.context;
     if (this.#registryAway.known) return null;
     try {
       const found = await this.ports.sessions.lookup(workspaceId, userIds);
-      return clock.now() < this.#registryDoubtfulUntilMs ? null : found;
+      // It may have come back empty, and chat servers are telling it again.
+      return this.#registryAway.metWithin(REGISTRY_DOUBTFUL_MS) ? null : found;
     } catch (error) {
-      if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+      if (!isUnavailable(error)) throw error;
       this.#registryAway.began();
-      this.#registryDoubtfulUntilMs = clock.now() + REGISTRY_DOUBTFUL_MS;
       this.ports.context.log.warn({ err: error }, 'the session registry is away');
       return null;
     }

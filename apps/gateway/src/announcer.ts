@@ -1,4 +1,4 @@
-import { type DirectoryRecord, ParleyError } from '@parley/contracts';
+import { type DirectoryRecord, isPassing } from '@parley/contracts';
 import type { EventBus } from '@parley/event-bus';
 import type { ServiceContext, Timer } from '@parley/service-kit';
 
@@ -54,7 +54,7 @@ export class Announcer {
       await this.bus.publish('directory', [{ key: keyOf(record), value: record }]);
       return true;
     } catch (error) {
-      if (!(error instanceof ParleyError) || (error.code !== 'unavailable' && error.code !== 'overloaded')) throw error;
+      if (!isPassing(error)) throw error;
       this.context.log.warn({ err: error, kind: record.kind }, 'an announcement waits for the bus');
       return false;
     }

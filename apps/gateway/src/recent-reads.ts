@@ -1,9 +1,9 @@
 import {
   type ConversationId,
+  isUnavailable,
   type LogEntry,
   MENTION_ALL,
   type MessageEntry,
-  ParleyError,
   type Seq,
   type StoredEntry,
   type UserId,
@@ -171,7 +171,7 @@ class RecentReads {
     try {
       return await ask();
     } catch (error) {
-      if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+      if (!isUnavailable(error)) throw error;
       return undefined;
     }
   }

@@ -44,7 +44,7 @@ interface Progress {
 export interface PublisherPorts {
   readonly log: ConversationLog;
   readonly bus: EventBus;
-  readonly delivery: DeliveryLink;
+  readonly delivery: Pick<DeliveryLink, 'deliver'>;
   readonly context: ServiceContext;
   readonly metrics: RoutingMetrics;
 }

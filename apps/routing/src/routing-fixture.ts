@@ -131,7 +131,7 @@ export async function openRouting({ log, directory }: Stores): Promise<RoutingFi
           bus: ports.bus ?? bus,
           directory: ports.link ?? link,
           writers: { name: 'routing-1@1', gone: () => true, takesUp: () => true },
-          delivery: { deliver: async (records) => void direct.push(...records), expects: async () => new Map() },
+          delivery: { deliver: async (records) => void direct.push(...records) },
           limiter,
           headCache: cache,
           context: testContext(clock),

@@ -36,7 +36,7 @@ export interface RoutingPorts {
   readonly bus: EventBus;
   readonly directory: DirectoryLink;
   /** For when the bus is away. */
-  readonly delivery: DeliveryLink;
+  readonly delivery: Pick<DeliveryLink, 'deliver'>;
   readonly limiter: RateLimiter;
   readonly headCache: HeadCache;
   readonly writers: Pick<Writers, 'name' | 'gone' | 'takesUp'>;

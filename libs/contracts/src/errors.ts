@@ -83,6 +83,16 @@ export class ParleyError extends Error {
   }
 }
 
+/** Something could not be reached, or did not answer in time; what was asked of it may have happened. */
+export function isUnavailable(error: unknown): error is ParleyError {
+  return error instanceof ParleyError && error.code === 'unavailable';
+}
+
+/** Something is away or has too much to do: it says nothing about what was asked, and passes. */
+export function isPassing(error: unknown): error is ParleyError {
+  return error instanceof ParleyError && (error.code === 'unavailable' || error.code === 'overloaded');
+}
+
 /** What a border answers for anything that was thrown: a refusal as it is, everything else as `internal`, without a word of it. */
 export function refusalOf(error: unknown, otherwise: string): Refusal {
   return error instanceof ParleyError ? error.refusal : { code: 'internal', message: otherwise };

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 
-import { ParleyError } from '@parley/contracts';
+import { isUnavailable } from '@parley/contracts';
 import { Kysely, sql } from 'kysely';
 
 import type { Store } from './dialect.js';
@@ -175,7 +175,7 @@ async function reaching<T>(
     try {
       return await attempt();
     } catch (error) {
-      const away = error instanceof ParleyError && error.code === 'unavailable' && !isRefused(error);
+      const away = isUnavailable(error) && !isRefused(error);
       if (!away) throw isRefused(error) ? new Error(reasonOf(error), { cause: error }) : error;
       if (performance.now() + delayMs >= endsAt) {
         throw new Error(`MySQL at ${target.address} cannot be reached: ${reasonOf(error)}`, { cause: error });

@@ -1,4 +1,4 @@
-import { ParleyError } from '@parley/contracts';
+import { isUnavailable, ParleyError } from '@parley/contracts';
 import { castGrpcError, Etcd3, GRPCGenericError, type IOptions, isRecoverableError } from 'etcd3';
 
 export interface EtcdConnectionConfig {
@@ -109,7 +109,7 @@ export class EtcdConnection {
       try {
         return await run();
       } catch (error) {
-        if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+        if (!isUnavailable(error)) throw error;
         if (this.#closed || Date.now() + pauseMs >= endMs) throw error;
         await new Promise((resolve) => setTimeout(resolve, pauseMs));
       }

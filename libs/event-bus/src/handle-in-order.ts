@@ -1,4 +1,4 @@
-import { ParleyError } from '@parley/contracts';
+import { isPassing } from '@parley/contracts';
 
 /** Resolves after the time, or as soon as the signal aborts. */
 export type Pause = (ms: number, signal: AbortSignal) => Promise<void>;
@@ -59,11 +59,6 @@ export async function handleInOrder<R>(batch: readonly R[], options: HandleOptio
   }
 }
 
-/** Whether a handler failed because something it needs does not answer, rather than because of the record. */
-function isAway(error: unknown): boolean {
-  return error instanceof ParleyError && (error.code === 'unavailable' || error.code === 'overloaded');
-}
-
 async function attemptWithRetries<R>(
   batch: readonly R[],
   { attempt, retry, stopped }: HandleOptions<R>,
@@ -74,7 +69,7 @@ async function attemptWithRetries<R>(
   for (;;) {
     const outcome = await attempt(batch);
     if (outcome.kind !== 'threw') return outcome;
-    if (isAway(outcome.error)) {
+    if (isPassing(outcome.error)) {
       away += 1;
       await retry.pause(Math.min(backoff(retry.firstPauseMs, away), retry.maxAwayPauseMs), stopped);
     } else {

@@ -1,4 +1,4 @@
-import { ParleyError } from '@parley/contracts';
+import { isUnavailable } from '@parley/contracts';
 
 import type { FrameBus, Room, RoomFrame } from './frame-bus.js';
 
@@ -7,6 +7,6 @@ export async function publishLossy(frames: FrameBus, room: Room, frame: RoomFram
   try {
     await frames.publish(room, frame);
   } catch (error) {
-    if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+    if (!isUnavailable(error)) throw error;
   }
 }

@@ -6,12 +6,11 @@ import {
   type DeliveryLink,
   type DirectoryLink,
   type InstanceId,
+  isUnavailable,
   type MessagesRecord,
-  ParleyError,
   type PresenceLink,
   type RoutingLink,
   type Seq,
-  seq,
 } from '@parley/contracts';
 import type { Watch } from '@parley/discovery';
 import QuickLRU from 'quick-lru';
@@ -95,7 +94,11 @@ const OWNERS_MAX = 10_000;
  * Each conversation's records go to the instance that delivered it last, which knows what it expects next of it and
  * keeps its order; where none does, or it does not answer, to one by rendezvous hash.
  */
-export function deliveryClient(watch: Watch, links: Links, timing: AttemptTiming = ATTEMPT_TIMING): DeliveryLink {
+export function deliveryClient(
+  watch: Watch,
+  links: Links,
+  timing: AttemptTiming = ATTEMPT_TIMING,
+): Pick<DeliveryLink, 'deliver'> {
   const instances = new Instances('delivery', watch, timing);
   const owners = new QuickLRU<ConversationId, string | null>({ maxSize: OWNERS_MAX, maxAge: OWNER_KNOWN_MS });
 
@@ -106,7 +109,7 @@ export function deliveryClient(watch: Watch, links: Links, timing: AttemptTiming
         await links.connect('delivery', owner).deliver(records);
         return;
       } catch (error) {
-        if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+        if (!isUnavailable(error)) throw error;
         owners.set(conversationId, null);
       }
     }
@@ -131,7 +134,7 @@ export function deliveryClient(watch: Watch, links: Links, timing: AttemptTiming
     try {
       return (await links.connect('delivery', address).expects([conversationId])).get(conversationId);
     } catch (error) {
-      if (!(error instanceof ParleyError) || error.code !== 'unavailable') throw error;
+      if (!isUnavailable(error)) throw error;
       return undefined;
     }
   }
@@ -145,16 +148,6 @@ export function deliveryClient(watch: Watch, links: Links, timing: AttemptTiming
         else of.push(record);
       }
       await Promise.all([...byConversation].map(([conversationId, own]) => deliverOne(conversationId, own)));
-    },
-    async expects(conversationIds) {
-      const expected = new Map<ConversationId, Seq>();
-      for (const { address } of watch.instances()) {
-        for (const id of conversationIds) {
-          const next = await expectedAt(address, id);
-          if (next !== undefined) expected.set(id, seq(Math.max(next, expected.get(id) ?? 0)));
-        }
-      }
-      return expected;
     },
   };
 }

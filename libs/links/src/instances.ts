@@ -1,4 +1,4 @@
-import { ParleyError } from '@parley/contracts';
+import { isUnavailable, ParleyError } from '@parley/contracts';
 import { type Instance, rank, type Watch } from '@parley/discovery';
 
 import { LinkDown } from './links.js';
@@ -161,7 +161,7 @@ export class Instances {
 }
 
 function mayAskElsewhere(error: unknown, repeatable: boolean): boolean {
-  if (!(error instanceof ParleyError) || error.code !== 'unavailable') return false;
+  if (!isUnavailable(error)) return false;
   return repeatable || (error instanceof LinkDown && !error.sent);
 }
 

@@ -1,4 +1,4 @@
-import { ParleyError } from '@parley/contracts';
+import { isUnavailable } from '@parley/contracts';
 
 import type { Clock } from './clock.js';
 
@@ -22,6 +22,11 @@ export class Outage {
     return this.clock.now() < this.#untilMs;
   }
 
+  /** It was met within this time; what is back may not have everything again yet. */
+  metWithin(ms: number): boolean {
+    return this.clock.now() < this.#metAtMs + ms;
+  }
+
   began(): void {
     this.#metAtMs = this.clock.now();
     this.#untilMs = this.#metAtMs + this.forMs;
@@ -34,7 +39,7 @@ export class Outage {
 
   /** What `ask` answers; while that is away, what there is `instead`, or its refusal where that is undefined. */
   async or<T>(ask: () => Promise<T>, instead: () => T | undefined | Promise<T | undefined>): Promise<T> {
-    if (this.clock.now() < this.#metAtMs + ON_RECORD_MS) {
+    if (this.metWithin(ON_RECORD_MS)) {
       const known = await instead();
       if (known !== undefined) {
         if (!this.known) this.#try(ask);
@@ -44,7 +49,7 @@ export class Outage {
     try {
       return await this.noted(ask);
     } catch (error) {
-      if (!isOutage(error)) throw error;
+      if (!isUnavailable(error)) throw error;
       const known = await instead();
       if (known === undefined) throw error;
       return known;
@@ -58,7 +63,7 @@ export class Outage {
       this.ended();
       return answer;
     } catch (error) {
-      if (isOutage(error)) this.began();
+      if (isUnavailable(error)) this.began();
       throw error;
     }
   }
@@ -68,11 +73,7 @@ export class Outage {
     this.#untilMs = this.clock.now() + this.forMs;
     this.noted(ask).catch((error: unknown) => {
       // It has answered, and whoever asks next is told what.
-      if (!isOutage(error)) this.ended();
+      if (!isUnavailable(error)) this.ended();
     });
   }
-}
-
-function isOutage(error: unknown): boolean {
-  return error instanceof ParleyError && error.code === 'unavailable';
 }

@@ -1,4 +1,4 @@
-import { ParleyError, type UserId, type WorkspaceId } from '@parley/contracts';
+import { isPassing, ParleyError, type UserId, type WorkspaceId } from '@parley/contracts';
 import type { Directory, UserRecord } from '@parley/directory';
 import { decodeJwt, errors } from 'jose';
 import QuickLRU from 'quick-lru';
@@ -88,7 +88,7 @@ export class Authenticator {
     try {
       return (await this.#checked(token, known?.verified)).caller;
     } catch (error) {
-      if (known !== undefined && isOutage(error) && this.#holds(known, OUTAGE_GRACE_MS)) return known.caller;
+      if (known !== undefined && isPassing(error) && this.#holds(known, OUTAGE_GRACE_MS)) return known.caller;
       throw error;
     }
   }
@@ -118,7 +118,7 @@ export class Authenticator {
       this.#known.set(token, known);
       return known;
     } catch (error) {
-      if (!isOutage(error)) this.#known.delete(token);
+      if (!isPassing(error)) this.#known.delete(token);
       throw error;
     } finally {
       if (this.#checking.get(token) === check) this.#checking.delete(token);
@@ -195,8 +195,4 @@ function issuerOf(token: string): string {
     if (error instanceof errors.JOSEError) throw new ParleyError('unauthenticated', 'The access token is not valid');
     throw error;
   }
-}
-
-function isOutage(error: unknown): boolean {
-  return error instanceof ParleyError && (error.code === 'unavailable' || error.code === 'overloaded');
 }
